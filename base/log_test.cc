@@ -1,0 +1,33 @@
+#include "base/log.h"
+
+#include <gtest/gtest.h>
+
+namespace mayfly::base::log {
+namespace {
+
+std::string Line(Format format, std::string_view message, std::initializer_list<Field> fields) {
+  return FormatLine(format, "2026-01-01T00:00:00.000Z", Level::kInfo, "gateway", message, fields);
+}
+
+TEST(Log, WritesLogfmt) {
+  EXPECT_EQ(
+      Line(Format::kLogfmt, "route added", {{"function", "a/b"}, {"slots", 3}}),
+      "time=2026-01-01T00:00:00.000Z level=info component=gateway msg=\"route added\" function=a/b slots=3");
+}
+
+TEST(Log, WritesJson) {
+  EXPECT_EQ(
+      Line(Format::kJson, "hi", {{"path", "C:\\x"}}),
+      "{\"time\":\"2026-01-01T00:00:00.000Z\",\"level\":\"info\",\"component\":\"gateway\",\"msg\":\"hi\","
+      "\"path\":\"C:\\\\x\"}");
+}
+
+TEST(Log, KeepsHostileValuesOnOneLine) {
+  const std::string line =
+      Line(Format::kLogfmt, "x", {{"id", std::string("a\nlevel=error msg=\"forged\"\x01", 27)}});
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  EXPECT_NE(line.find("id=\"a\\nlevel=error msg=\\\"forged\\\"\\u0001\""), std::string::npos) << line;
+}
+
+}  // namespace
+}  // namespace mayfly::base::log

@@ -1,0 +1,65 @@
+# How Mayfly's own targets are declared.
+
+# mayfly_library(runtime_loader SOURCES a.cc DEPS mayfly::base [PRIVATE_DEPS …])
+# makes the static library mayfly_runtime_loader with the alias mayfly::runtime_loader. A library whose SOURCES are
+# empty holds headers only.
+function(mayfly_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  if(arg_SOURCES)
+    add_library(mayfly_${name} STATIC ${arg_SOURCES})
+    target_include_directories(mayfly_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_link_libraries(mayfly_${name} PUBLIC ${arg_DEPS} PRIVATE ${arg_PRIVATE_DEPS} mayfly_warnings)
+  else()
+    add_library(mayfly_${name} INTERFACE)
+    target_include_directories(mayfly_${name} INTERFACE ${PROJECT_SOURCE_DIR})
+    target_link_libraries(mayfly_${name} INTERFACE ${arg_DEPS})
+  endif()
+  add_library(mayfly::${name} ALIAS mayfly_${name})
+endfunction()
+
+# mayfly_program(mayfly-runtime SOURCES main.cc DEPS …) makes build/<preset>/bin/mayfly-runtime.
+function(mayfly_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} mayfly_warnings)
+endfunction()
+
+# mayfly_test(work_queue_test SOURCES work_queue_test.cc DEPS mayfly::operator_controller [LABELS integration])
+# makes a GoogleTest program, each of whose cases is one CTest test with a deadline. Tests lie beside what they test.
+function(mayfly_test name)
+  if(NOT MAYFLY_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${name} PRIVATE MAYFLY_BIN_DIR="${CMAKE_BINARY_DIR}/bin" MAYFLY_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                             MAYFLY_TEST_MODULE_DIR="${CMAKE_BINARY_DIR}/test-modules")
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main mayfly_warnings)
+  add_dependencies(mayfly_tests ${name})
+  include(GoogleTest)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
+                       PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()
+
+# `cmake --build … --target mayfly_tests` builds every test; the default target builds what users run.
+add_custom_target(mayfly_tests)
+
+# mayfly_fuzzer(manifest_fuzzer SOURCES … DEPS … CORPUS dir) makes a libFuzzer program (preset fuzz).
+function(mayfly_fuzzer name)
+  if(NOT MAYFLY_BUILD_FUZZERS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} mayfly_warnings)
+endfunction()

@@ -1,0 +1,103 @@
+// The custom resource Function, mayfly.dev/v1alpha1, as the operator sees it: parsed, defaulted and valid.
+//
+// Field names follow the manifest's; durations are kept in milliseconds, sizes in bytes. See the README of
+// this folder for the manifest with all its fields.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mayfly/v1/runtime.pb.h"
+
+namespace mayfly::op {
+
+struct Artifact {
+  // Exactly one of these is set.
+  std::string image;
+  std::string url;
+  std::string config_map_name;
+  std::string config_map_key;
+  std::string path;  // absolute; in a manifest it is relative to the manifest's folder
+  // Lower-case hexadecimal; "" if the manifest gives none.
+  std::string sha256;
+};
+
+struct HttpTrigger {
+  std::string host;
+  std::string path;
+  std::vector<std::string> methods;
+};
+
+struct Trigger {
+  std::string name;
+  std::optional<HttpTrigger> http;
+};
+
+struct Scaling {
+  std::int32_t min_replicas = 0;
+  std::int32_t max_replicas = 20;
+  std::int32_t target_utilization = 70;  // percent of a replica's slots
+  std::chrono::milliseconds scale_to_zero_after{60'000};
+};
+
+struct Retry {
+  std::int32_t max_attempts = 3;
+  std::chrono::milliseconds min_backoff{1'000};
+  std::chrono::milliseconds max_backoff{300'000};
+  std::chrono::milliseconds max_age{21'600'000};
+};
+
+struct FunctionSpec {
+  Artifact artifact;
+  std::string handler;
+  std::string config_json = "{}";
+  std::map<std::string, std::string> environment;
+  std::int32_t concurrency = 10;
+  std::chrono::milliseconds timeout{60'000};
+  std::uint64_t memory_limit_bytes = 0;  // resources.limits.memory; 0: none
+  std::uint64_t max_request_bytes = 6u << 20;
+  Scaling scaling;
+  Retry retry;
+  std::vector<Trigger> triggers;
+};
+
+struct Function {
+  std::string name;
+  std::string space = "default";  // metadata.namespace
+  std::map<std::string, std::string> labels;
+  std::int64_t generation = 1;
+  FunctionSpec spec;
+
+  // "namespace/name".
+  std::string Key() const { return space + "/" + name; }
+};
+
+enum class ConditionStatus { kTrue, kFalse, kUnknown };
+
+struct Condition {
+  std::string type;  // Ready, ArtifactReady, TriggersReady, Active
+  ConditionStatus status = ConditionStatus::kUnknown;
+  std::string reason;   // one CamelCase word
+  std::string message;  // a sentence
+  std::chrono::system_clock::time_point last_transition;
+};
+
+struct FunctionStatus {
+  std::int64_t observed_generation = 0;
+  std::vector<Condition> conditions;
+  std::int32_t replicas = 0;
+  std::int32_t ready_replicas = 0;
+  std::int32_t desired_replicas = 0;
+  std::string scaling_reason;
+  std::string revision;
+  std::string url;
+  // The last thing that went wrong, if any did.
+  std::optional<v1::Problem> last_failure;
+  std::chrono::system_clock::time_point last_failure_time;
+};
+
+}  // namespace mayfly::op

@@ -1,0 +1,25 @@
+// A GatewayLink is the operator's side of the control stream: routes down, demand up.
+//
+// Publish() may be called from any thread. `report` is called on the link's thread, or on the thread of
+// whoever hands the report in; it must not block.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "mayfly/v1/control.pb.h"
+
+namespace mayfly::op {
+
+class GatewayLink {
+ public:
+  virtual ~GatewayLink() = default;
+
+  // Sends `update` to every gateway; one that connects later gets a snapshot of all that was published.
+  virtual void Publish(const v1::RouteUpdate& update) = 0;
+
+  // REQUIRES: called once, before the first Publish().
+  virtual void OnReport(std::function<void(const v1::GatewayReport&)> report) = 0;
+};
+
+}  // namespace mayfly::op

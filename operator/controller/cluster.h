@@ -1,0 +1,88 @@
+// A Cluster is where Functions and their replicas live: a Kubernetes API server, or one machine's folder and
+// processes.
+//
+// The operator knows nothing else of its surroundings, so the same reconciler and the same autoscaler run on
+// both. A cluster is level-triggered: a watcher hears *which* function changed, never what happened to it,
+// and reads the state again. Lost or merged notices are therefore harmless as long as one comes after the
+// last change.
+//
+// Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "operator/api/function.h"
+
+namespace mayfly::op {
+
+enum class ReplicaPhase {
+  kStarting,  // made, and its runtime does not answer yet
+  kRunning,   // its runtime answers at `address`
+  kFailed,    // ended by itself; `message` says how
+};
+
+// A runtime of one function: a pod, or a process. Which revision it serves is the reconciler's business: it
+// loads it.
+struct Replica {
+  std::string name;
+  std::string function;  // "namespace/name"
+  ReplicaPhase phase = ReplicaPhase::kStarting;
+  std::string address;  // a gRPC target
+  std::string message;
+  std::chrono::steady_clock::time_point created;
+};
+
+// A Function as the cluster holds it. An invalid one (a manifest that does not parse) has no spec but a
+// problem.
+struct FunctionObject {
+  std::shared_ptr<const Function> function;  // null if the manifest is invalid and never was valid
+  // Set if the newest manifest is wrong; `function` is then the last good one.
+  std::optional<v1::Problem> problem;
+  // Lower-case hexadecimal digest of the artifact's present content; "" while it cannot be read, with
+  // `artifact_problem`.
+  std::string artifact_sha256;
+  // Where a runtime can read that content, unchanged for as long as a replica uses it.
+  std::string artifact_path;
+  std::optional<v1::Problem> artifact_problem;
+};
+
+struct EventRecord {
+  std::string function;
+  bool warning = false;
+  std::string reason;   // one CamelCase word
+  std::string message;  // a sentence
+};
+
+class Cluster {
+ public:
+  virtual ~Cluster() = default;
+
+  // Calls `changed` with the key of every function that exists, then of each whose manifest, artifact or
+  // replicas changed or went. Called on the cluster's own thread; must not block. Returns once the first list
+  // is done.
+  virtual absl::Status Watch(std::function<void(const std::string& function)> changed) = 0;
+  // Calls nothing any more once it has returned.
+  virtual void Unwatch() = 0;
+
+  virtual std::vector<std::string> Functions() const = 0;
+  // kNotFound if it is gone.
+  virtual absl::StatusOr<FunctionObject> GetFunction(const std::string& function) const = 0;
+
+  virtual std::vector<Replica> Replicas(const std::string& function) const = 0;
+  // Starts a replica for `function` and returns its name at once; Watch tells when it runs or failed.
+  virtual absl::StatusOr<std::string> CreateReplica(const Function& function) = 0;
+  // Asks the replica to end: SIGTERM now, SIGKILL after `grace`. Not an error if it is gone.
+  virtual absl::Status DeleteReplica(const std::string& replica, std::chrono::milliseconds grace) = 0;
+
+  virtual absl::Status WriteStatus(const std::string& function, const FunctionStatus& status) = 0;
+  virtual void RecordEvent(const EventRecord& event) = 0;
+};
+
+}  // namespace mayfly::op
