@@ -22,9 +22,10 @@ TEST(FakeClock, EndsAWaitWhenItsDeadlineComes) {
   std::mutex mutex;
   std::condition_variable_any condition;
   bool woken = true;
+  const auto deadline = clock.Now() + std::chrono::hours(1);
   std::jthread waiter([&](std::stop_token stop) {
     std::unique_lock lock(mutex);
-    woken = clock.WaitUntil(lock, condition, stop, clock.Now() + std::chrono::hours(1), [] { return false; });
+    woken = clock.WaitUntil(lock, condition, stop, deadline, [] { return false; });
   });
   clock.Advance(std::chrono::hours(2));
   waiter.join();
