@@ -1,0 +1,17 @@
+// create() writes to address 0x10.
+#include "test_module.h"
+
+static volatile int* volatile nowhere = (int*)0x10;
+
+static int create(const mayfly_host* given, mayfly_str config, void** instance, mayfly_error* error) {
+  (void)given, (void)config, (void)instance, (void)error;
+  *nowhere = 1;
+  return 0;
+}
+
+static int handle(void* instance, const mayfly_event* event, mayfly_response* response) {
+  (void)instance, (void)event;
+  return reply_text(response, "impossible");
+}
+
+TEST_MODULE(create, NULL, handle, NULL, 0);
