@@ -25,15 +25,29 @@ function(mayfly_program name)
   target_link_libraries(${name} PRIVATE ${arg_DEPS} mayfly_warnings)
 endfunction()
 
-# mayfly_test(work_queue_test SOURCES work_queue_test.cc DEPS mayfly::operator_controller [LABELS integration])
+# mayfly_test(work_queue_test SOURCES work_queue_test.cc DEPS mayfly::operator_controller [RACE] [LABELS integration])
 # makes a GoogleTest program, each of whose cases is one CTest test with a deadline. Tests lie beside what they test.
+#   RACE                it has threads worth a look: `make tsan` runs it
+#   LABELS integration  it runs whole processes: alone on the machine, and not under a sanitizer
 function(mayfly_test name)
   if(NOT MAYFLY_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "RACE" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
+  endif()
+  set(properties TIMEOUT ${arg_TIMEOUT})
+  if(arg_RACE)
+    list(APPEND arg_LABELS race)
+  endif()
+  if(arg_LABELS)
+    # A list of labels does not survive gtest_discover_tests: the first one counts.
+    list(GET arg_LABELS 0 label)
+    list(APPEND properties LABELS ${label})
+    if(label STREQUAL "integration")
+      list(APPEND properties RUN_SERIAL TRUE)
+    endif()
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -42,21 +56,41 @@ function(mayfly_test name)
                              MAYFLY_TEST_MODULE_DIR="${CMAKE_BINARY_DIR}/test-modules")
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main mayfly_warnings)
   add_dependencies(mayfly_tests ${name})
+  if(arg_RACE)
+    add_dependencies(mayfly_race_tests ${name})
+  endif()
   include(GoogleTest)
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
-                       PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_BINARY_DIR} PROPERTIES ${properties})
 endfunction()
 
-# `cmake --build … --target mayfly_tests` builds every test; the default target builds what users run.
-add_custom_target(mayfly_tests)
+# The default target builds what users run. Beside it:
+add_custom_target(mayfly_tests)       # every test
+add_custom_target(mayfly_race_tests)  # those that `make tsan` runs
+add_custom_target(mayfly_fuzzers)     # preset fuzz
+add_custom_target(mayfly_benchmarks)  # tests/bench and *_benchmark.cc
 
-# mayfly_fuzzer(manifest_fuzzer SOURCES … DEPS … CORPUS dir) makes a libFuzzer program (preset fuzz).
+# mayfly_benchmark(beast_hello SOURCES beast_hello.cc DEPS …) makes build/<preset>/bench/beast_hello, with `make bench` only.
+function(mayfly_benchmark name)
+  if(NOT MAYFLY_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} mayfly_warnings)
+  add_dependencies(mayfly_benchmarks ${name})
+endfunction()
+
+# mayfly_fuzzer(manifest_fuzzer SOURCES … DEPS …) makes a libFuzzer program (preset fuzz). Its seeds are the files of
+# tests/fuzz/corpus/manifest_fuzzer/, its dictionary tests/fuzz/manifest_fuzzer.dict; both may be absent.
 function(mayfly_fuzzer name)
   if(NOT MAYFLY_BUILD_FUZZERS)
     return()
   endif()
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
-  add_executable(${name} ${arg_SOURCES})
+  add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
+  add_dependencies(mayfly_fuzzers ${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_options(${name} PRIVATE -fsanitize=fuzzer)

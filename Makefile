@@ -1,0 +1,69 @@
+# What one does with Mayfly, from a clone on Debian 12. Each target installs what it misses (scripts/apt-packages.txt).
+# The work is in scripts/, CMake and CTest; this file only names it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: asan bench build clean coverage format fuzz help install lint run test tidy tsan
+
+JOBS ?= $(shell nproc)
+SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+PREFIX ?= /usr/local
+export JOBS
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+run: build ## Build, then serve the examples: mayfly up examples/ (PORT=9000 make run moves it)
+	@exec build/release/bin/mayfly up examples/ $(if $(PORT),--port $(PORT))
+
+build: ## Build what users run: build/release/bin
+	@scripts/install-packages build
+	@scripts/build release
+
+test: ## Build and run every test and check
+	@scripts/install-packages test
+	@scripts/build release all mayfly_tests
+	@scripts/test release
+
+bench: ## Measure against bare gRPC, Beast, cpp-httplib and workerd; build/bench/spine.json
+	@scripts/install-packages bench
+	@scripts/build release all mayfly_benchmarks
+	@tests/bench/run
+
+lint: ## The quick checks alone: formatting, include rules, headers, lists
+	@scripts/install-packages test
+	@tests/lint/lint.py
+
+format: ## Format the tree as `make lint` wants it
+	@scripts/install-packages test
+	@tests/lint/lint.py --fix
+
+tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: only files changed since main
+	@scripts/install-packages clang
+	@scripts/tidy
+
+asan: ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/install-packages test
+	@scripts/build dev mayfly_tests
+	@scripts/test dev
+
+tsan: ## The tests of what has threads, under ThreadSanitizer
+	@scripts/install-packages test
+	@scripts/build tsan mayfly_race_tests
+	@scripts/test tsan
+
+fuzz: ## Run each fuzzer for SECONDS (60)
+	@scripts/install-packages clang
+	@scripts/build fuzz mayfly_fuzzers
+	@scripts/fuzz $(SECONDS_EACH)
+
+coverage: ## Which lines the tests reach: build/coverage/report/index.html
+	@scripts/install-packages coverage
+	@scripts/build coverage all mayfly_tests
+	@scripts/coverage
+
+install: build ## Install programs, SDK and CMake package under PREFIX (/usr/local)
+	@cmake --install build/release --prefix $(PREFIX)
+
+clean: ## Remove what was built
+	@rm -rf build

@@ -1,0 +1,75 @@
+"""What the tree promises about itself, as tables. lint.py checks them; change a rule here, in one place."""
+
+# Who may include whom. A folder may include itself and what its row lists; a row of a parent holds for its folders
+# too. Read docs/architecture.md for why: operator/, gateway/ and runtime/ are processes, and meet only in proto/.
+INCLUDES = {
+    "base": [],
+    "proto": [],
+    "sdk": [],
+    "admin": ["base"],
+    "runtime": ["base", "proto", "sdk"],
+    "runtime/ipc": [],
+    "runtime/loader": [],
+    "runtime/worker": ["runtime/ipc", "runtime/loader"],
+    "runtime/pool": ["runtime/ipc", "runtime/loader", "runtime/worker"],
+    "runtime/server": ["admin", "runtime/loader", "runtime/pool"],
+    "runtime/bin": ["admin", "runtime"],
+    "gateway": ["base", "proto"],
+    "gateway/routing": [],
+    "gateway/activation": [],
+    "gateway/delivery": ["gateway/activation"],
+    "gateway/http": ["gateway/delivery", "gateway/routing"],
+    "gateway/bin": ["admin", "gateway"],
+    "operator": ["base", "proto"],
+    "operator/api": [],
+    "operator/autoscaler": ["operator/api"],
+    "operator/control": [],
+    "operator/controller": ["operator/api"],
+    "operator/local": ["operator/api", "operator/controller"],
+    "operator/reconcilers": ["operator/api", "operator/autoscaler", "operator/control", "operator/controller"],
+    "cli": ["admin", "base", "gateway", "operator", "proto", "sdk"],
+    "examples": ["sdk"],
+    "tests": ["admin", "base", "cli", "gateway", "operator", "proto", "runtime", "sdk"],
+}
+
+# What a test may include beyond its folder's row: fakes and fixtures.
+TEST_INCLUDES = ["tests"]
+
+# Modules as users write them: they include what lies beside them by its name alone.
+STANDALONE = ["examples", "tests/modules"]
+
+# Libraries of others that one folder wraps, so that replacing one, or its exceptions, is that folder's business.
+# Tests and benchmarks may include any.
+LIBRARY_OWNERS = {
+    r"boost/": ["gateway/http"],
+    r"CLI/": ["cli"],
+    r"dlfcn\.h": ["runtime/worker"],
+    r"elfutils/": ["runtime"],
+    r"gelf\.h|libelf\.h": ["runtime/loader"],
+    r"grpcpp/": ["cli", "gateway/delivery", "operator/control", "runtime/bin", "runtime/server"],
+    r"httplib\.h": ["admin", "cli"],
+    r"prometheus/": ["admin", "base"],
+    r"seccomp\.h": ["runtime/worker"],
+    r"spdlog/": ["base"],
+    r"vips/": ["examples"],
+    r"yaml-cpp/": ["cli", "operator/api"],
+}
+
+# Headers of these are slow to compile, and stay in .cc files (and in the headers of a folder that lists itself here).
+SLOW_HEADERS = {
+    r"boost/asio\.hpp|boost/beast\.hpp|boost/beast/": ["gateway/http"],
+    r"grpcpp/|.*\.grpc\.pb\.h": ["gateway/delivery", "operator/control", "runtime/server"],
+    r"httplib\.h": [],
+    r"nlohmann/json\.hpp": [],
+    r"yaml-cpp/": [],
+}
+
+MAX_LINES = 600
+
+# Prose that must not be in the tree, and what to write instead. Written in pieces, so that this file passes.
+FORBIDDEN = {
+    r"(?<![\w./~-])/" + r"(work|root)/[\w.]": "an absolute path of one machine: make it relative, or take it from the environment",
+    r"py" + r"pi\.org|files\.python" + r"hosted\.org|registry\.npm" + r"js\.org|static\.crates" + r"\.io|index\.crates"
+    + r"\.io|proxy\.go" + r"lang\.org|repo1\.ma" + r"ven\.org|deb\.deb" + r"ian\.org": "a package registry's host: name the package, its client knows the host",
+    r"<<<<" + r"<<< |>>>>" + r">>> ": "a merge conflict",
+}
