@@ -56,4 +56,5 @@ target_compile_definitions(mayfly_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT C
 
 if(MAYFLY_BUILD_TESTS)
   find_package(GTest REQUIRED)
+  find_package(rapidcheck REQUIRED)
 endif()

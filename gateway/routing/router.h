@@ -1,0 +1,100 @@
+// The Router keeps the routes in force and changes them under running requests.
+//
+// Updates build a new table that shares what did not change with the old one, and publish it; requests keep
+// the table they began with. A reader keeps a Reader, whose table() costs one atomic load while nothing
+// changes.
+//
+// Beside its own routes, a function can be reached at /_mayfly/functions/NAMESPACE/NAME, with anything after
+// it, by any method, if `by_name` is on. Routes of functions under /_mayfly are refused.
+//
+// Thread-safe; a Reader belongs to one thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "gateway/routing/route_table.h"
+#include "mayfly/v1/control.pb.h"
+
+namespace mayfly::gateway {
+
+struct RouterOptions {
+  // Whether /_mayfly/functions/NAMESPACE/NAME reaches functions: on for local mode.
+  bool by_name = false;
+};
+
+// A trigger that gets no requests, or not all it asks for, and why.
+struct RouteProblem {
+  std::string function;
+  std::string trigger;
+  // CamelCase: RouteConflict or BadRoute.
+  std::string reason;
+  std::string message;
+
+  bool operator==(const RouteProblem&) const = default;
+};
+
+class Router {
+ public:
+  // What one thread reads routes through. The router must outlive it.
+  class Reader {
+   public:
+    explicit Reader(const Router& router) : router_(router) {}
+    // The table in force.
+    const std::shared_ptr<const RouteTable>& table();
+
+   private:
+    const Router& router_;
+    std::uint64_t seen_ = 0;
+    std::shared_ptr<const RouteTable> table_;
+  };
+
+  explicit Router(RouterOptions options = {});
+
+  // Puts `update` in force, and returns every problem that there is now, sorted by function and trigger.
+  std::vector<RouteProblem> Apply(const v1::RouteUpdate& update);
+
+  std::shared_ptr<const RouteTable> Snapshot() const;
+  std::vector<RouteProblem> Problems() const;
+
+  // Routes a request by `table`: by name if that is on and asked for, else by its routes.
+  RouteMatch Match(const RouteTable& table, std::string_view host, const RequestPath& path,
+                   std::string_view method) const;
+
+ private:
+  // host, shape of the path and method ("*" for all), each of which one function can have.
+  struct Slot {
+    std::string host;
+    std::string shape;
+    std::string method;
+    auto operator<=>(const Slot&) const = default;
+  };
+  // function → trigger.
+  using Claimants = std::map<std::string, std::string>;
+
+  void Remove(RouteTable& table, const std::string& function) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Upsert(RouteTable& table, const v1::FunctionRoute& route) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<RouteProblem> ProblemsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const RouterOptions options_;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const RouteTable> table_ ABSL_GUARDED_BY(mutex_);
+  std::map<Slot, Claimants> claimants_ ABSL_GUARDED_BY(mutex_);
+  std::set<Slot> contested_ ABSL_GUARDED_BY(mutex_);
+  // Triggers whose path or host cannot be understood, by function.
+  std::map<std::string, std::vector<RouteProblem>> bad_ ABSL_GUARDED_BY(mutex_);
+
+  // Grows with each table; written under mutex_.
+  std::atomic<std::uint64_t> version_{1};
+};
+
+}  // namespace mayfly::gateway
