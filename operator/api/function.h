@@ -24,17 +24,23 @@ struct Artifact {
   std::string path;  // absolute; in a manifest it is relative to the manifest's folder
   // Lower-case hexadecimal; "" if the manifest gives none.
   std::string sha256;
+
+  bool operator==(const Artifact&) const = default;
 };
 
 struct HttpTrigger {
   std::string host;
   std::string path;
   std::vector<std::string> methods;
+
+  bool operator==(const HttpTrigger&) const = default;
 };
 
 struct Trigger {
   std::string name;
   std::optional<HttpTrigger> http;
+
+  bool operator==(const Trigger&) const = default;
 };
 
 struct Scaling {
@@ -42,6 +48,8 @@ struct Scaling {
   std::int32_t max_replicas = 20;
   std::int32_t target_utilization = 70;  // percent of a replica's slots
   std::chrono::milliseconds scale_to_zero_after{60'000};
+
+  bool operator==(const Scaling&) const = default;
 };
 
 struct Retry {
@@ -49,6 +57,8 @@ struct Retry {
   std::chrono::milliseconds min_backoff{1'000};
   std::chrono::milliseconds max_backoff{300'000};
   std::chrono::milliseconds max_age{21'600'000};
+
+  bool operator==(const Retry&) const = default;
 };
 
 struct FunctionSpec {
@@ -63,6 +73,8 @@ struct FunctionSpec {
   Scaling scaling;
   Retry retry;
   std::vector<Trigger> triggers;
+
+  bool operator==(const FunctionSpec&) const = default;
 };
 
 struct Function {
@@ -74,6 +86,8 @@ struct Function {
 
   // "namespace/name".
   std::string Key() const { return space + "/" + name; }
+
+  bool operator==(const Function&) const = default;
 };
 
 enum class ConditionStatus { kTrue, kFalse, kUnknown };
