@@ -26,10 +26,7 @@ static int handle(void* instance, const mayfly_event* event, mayfly_response* re
   note("write_before_begin", host->write(response, "x", 1));
   note("end_before_begin", host->end(response));
   note("begin", host->begin(response, 200, text("text/plain")));
-  note("begin_twice", host->begin(response, 200, text("text/plain")));
   note("header_after_begin", host->add_header(response, text("x-late"), text("1")));
-  note("reply_after_begin", host->reply(response, 200, text("text/plain"), "", 0));
-  note("fail_after_begin", host->fail(response, text("too late")));
   int error = host->write(response, out, strlen(out));
   if (!error) error = host->end(response);
   return error;
