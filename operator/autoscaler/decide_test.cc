@@ -1,0 +1,121 @@
+#include "operator/autoscaler/decide.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace mayfly::op {
+namespace {
+
+using namespace std::chrono_literals;
+
+const base::MonotonicTime kNow{1h};
+
+// A load whose demand was `demand` at each of the last `seconds` ticks.
+Load Constant(double demand, int seconds, std::int32_t current) {
+  Load load;
+  for (int i = seconds - 1; i >= 0; --i) {
+    load.history.Add({.at = kNow - std::chrono::seconds(i), .demand = demand, .known = true});
+  }
+  load.demand = demand;
+  load.current = current;
+  load.last_active = kNow;
+  return load;
+}
+
+struct Row {
+  const char* name;
+  Load load;
+  ScalingSpec spec;
+  std::int32_t desired;
+  const char* reason;
+};
+
+Load With(Load load, auto change) {
+  change(load);
+  return load;
+}
+
+TEST(DecideTest, FollowsItsTable) {
+  const ScalingSpec plain;  // 0..20 replicas of 10 slots, 70 %: 7 each
+  const std::vector<Row> rows = {
+      {"nothing ever", Load{.demand = 0}, plain, 0, "Idle"},
+      {"one waits at zero", Load{.demand = 1}, plain, 1, "FromZero"},
+      {"many wait at zero: one replica first, the rest a tick later", Load{.demand = 500}, plain, 1,
+       "FromZero"},
+      {"what one replica should have", Constant(7, 30, 1), plain, 1, "Steady"},
+      {"a little more than one should have", Constant(7.5, 30, 1), plain, 2, "Stable"},
+      {"a burst takes every slot", Constant(40, 2, 1), plain, 6, "Burst"},
+      {"growth is limited to tenfold", Constant(5000, 2, 1), {.max_replicas = 1000}, 10, "Burst"},
+      {"growth is limited by maxReplicas", Constant(5000, 2, 10), plain, 20, "AtMaximum"},
+      {"a little too many stay", Constant(60, 30, 10), plain, 10, "Steady"},
+      {"far too many shrink by half", Constant(7, 30, 10), plain, 5, "Shrink"},
+      {"too many shrink to what is needed", Constant(35, 30, 8), plain, 6, "Shrink"},
+      {"no shrink without a whole window", Constant(7, 12, 10), plain, 10, "NoHistory"},
+      {"no shrink sooner than ten seconds after the last",
+       With(Constant(7, 30, 10), [](Load& load) { load.last_shrink = kNow - 9s; }), plain, 10, "Steady"},
+      {"shrink again ten seconds after the last",
+       With(Constant(7, 30, 10), [](Load& load) { load.last_shrink = kNow - 10s; }), plain, 5, "Shrink"},
+      {"unknown holds", With(Constant(7, 30, 10), [](Load& load) { load.demand.reset(); }), plain, 10,
+       "Unknown"},
+      {"unknown in the window holds",
+       With(Constant(7, 29, 10),
+            [](Load& load) { load.history.Add({.at = kNow, .demand = 0, .known = false}); }),
+       plain, 10, "NoHistory"},
+      {"idle for less than scaleToZeroAfter",
+       With(Constant(0, 30, 1), [](Load& load) { load.last_active = kNow - 59s; }), plain, 1, "Steady"},
+      {"idle for scaleToZeroAfter",
+       With(Constant(0, 30, 1), [](Load& load) { load.last_active = kNow - 60s; }), plain, 0, "Idle"},
+      {"a short scaleToZeroAfter needs no whole window",
+       With(Constant(0, 3, 4), [](Load& load) { load.last_active = kNow - 2s; }),
+       {.scale_to_zero_after = 2s},
+       0,
+       "Idle"},
+      {"idle and unknown holds",
+       With(Constant(0, 30, 3),
+            [](Load& load) {
+              load.last_active = kNow - 60s;
+              load.demand.reset();
+            }),
+       plain, 3, "Unknown"},
+      {"never below minReplicas",
+       With(Constant(0, 30, 2), [](Load& load) { load.last_active = kNow - 60s; }),
+       {.min_replicas = 2},
+       2,
+       "AtMinimum"},
+      {"minReplicas at once", Load{.demand = 0}, {.min_replicas = 3}, 3, "AtMinimum"},
+      {"a lowered maxReplicas at once", Constant(70, 30, 10), {.max_replicas = 4}, 4, "AtMaximum"},
+      {"one slot per replica", Constant(3, 30, 1), {.target_utilization = 100, .slots = 1}, 3, "Burst"},
+  };
+  for (const Row& row : rows) {
+    const Decision decision = Decide(row.load, row.spec, ScalingRules(), kNow);
+    EXPECT_EQ(decision.desired, row.desired) << row.name << ": " << decision.message;
+    EXPECT_EQ(decision.reason, row.reason) << row.name << ": " << decision.message;
+    EXPECT_FALSE(decision.message.empty()) << row.name;
+  }
+}
+
+TEST(DecideTest, ShrinksToFitTheHighestBurstOfTheStableWindow) {
+  Load load = Constant(0, 30, 10);
+  // A burst of 56 for six seconds, twenty seconds ago: eight replicas' worth.
+  SampleHistory history;
+  for (int i = 29; i >= 0; --i) {
+    history.Add(
+        {.at = kNow - std::chrono::seconds(i), .demand = i >= 15 && i < 21 ? 56.0 : 1.0, .known = true});
+  }
+  load.history = history;
+  load.demand = 1;
+  EXPECT_EQ(Decide(load, {}, ScalingRules(), kNow).desired, 10) << "the burst may come again";
+  EXPECT_EQ(Decide(load, {}, ScalingRules(), kNow + 25s).reason, "NoHistory");
+}
+
+TEST(DecideTest, TellsWhatItSaw) {
+  const Decision decision = Decide(Constant(40, 2, 1), {}, ScalingRules(), kNow);
+  EXPECT_EQ(decision.message, "40.0 concurrent over 6 s take all 10 slots of 1; one replica should have 7.0");
+  EXPECT_DOUBLE_EQ(decision.inputs.burst_average, 40);
+  EXPECT_DOUBLE_EQ(decision.inputs.target_per_replica, 7);
+  EXPECT_EQ(decision.inputs.current, 1);
+}
+
+}  // namespace
+}  // namespace mayfly::op

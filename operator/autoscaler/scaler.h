@@ -1,0 +1,106 @@
+// A Scaler keeps, for every function, the demand that gateways report, and asks Decide() what should follow.
+//
+// It is fed by reports (pushed) and by a tick; it never asks anybody. A function that is at zero with no
+// demand is not looked at by a tick and has no history: ten thousand idle functions cost a few bytes each.
+//
+// What is known: a gateway that said "nothing" has nothing until it says otherwise (it promises to push the
+// moment that changes). One that said "something" repeats it every second; when it has been silent for
+// `stale_after`, the demand is unknown, and unknown is not zero. Before any gateway was heard of, everything
+// is unknown.
+//
+// Thread-safe; no call blocks.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "mayfly/v1/control.pb.h"
+#include "operator/autoscaler/decide.h"
+
+namespace mayfly::op {
+
+struct TimedDecision {
+  base::WallTime time;
+  Decision decision;
+};
+
+class Scaler {
+ public:
+  static constexpr std::chrono::seconds kStaleAfter{5};
+  static constexpr std::size_t kDecisionsKept = 32;
+
+  // All that is referred to must outlive the scaler.
+  Scaler(const base::Clock& clock, base::Metrics& metrics, ScalingRules rules);
+
+  // Tells what the manifest says. Returns what is desired from now on; bounds hold at once.
+  std::int32_t Configure(const std::string& function, const ScalingSpec& spec);
+  // Replicas of `function` were found that this scaler never asked for (the operator was restarted): they
+  // count as desired until a decision says otherwise, and as active until now.
+  void Adopt(const std::string& function, std::int32_t replicas);
+  void Forget(const std::string& function);
+
+  // Takes in a gateway's report. Returns the functions whose desired number changed at once (from zero).
+  std::vector<std::string> Observe(const v1::GatewayReport& report);
+  // Closes one sample per active function and decides. Returns the functions whose desired number changed.
+  std::vector<std::string> Tick();
+
+  // The decision in force; nothing if the function is not configured.
+  std::optional<Decision> Latest(const std::string& function) const;
+  // The last decisions that differed from the one before, oldest first.
+  std::vector<TimedDecision> Recent(const std::string& function) const;
+  // When anybody first waited while there was no replica; nothing if that is not so now. For the cold start's
+  // clock.
+  std::optional<base::MonotonicTime> Activation(const std::string& function) const;
+
+  std::size_t active() const;
+
+ private:
+  struct GatewayDemand {
+    std::string gateway;
+    std::uint64_t value = 0;
+    std::uint64_t accepted_total = 0;
+    base::MonotonicTime at;
+  };
+  // What only a function with demand or replicas has.
+  struct Active {
+    Load load;
+    double area = 0;  // demand × seconds since `sample_begin`, up to `area_until`
+    base::MonotonicTime sample_begin;
+    base::MonotonicTime area_until;
+    std::optional<base::MonotonicTime> from_zero;
+  };
+  struct Entry {
+    std::optional<ScalingSpec> spec;
+    std::vector<GatewayDemand> demand;
+    std::unique_ptr<Active> active;
+    std::optional<Decision> latest;
+    std::deque<TimedDecision> recent;
+  };
+
+  std::optional<double> DemandLocked(const Entry& entry, base::MonotonicTime now) const;
+  double RawDemandLocked(const Entry& entry) const;
+  Active& ActivateLocked(const std::string& function, Entry& entry, base::MonotonicTime now);
+  // Decides; whether the desired number changed.
+  bool DecideLocked(Entry& entry, base::MonotonicTime now);
+  void AccrueLocked(Entry& entry, base::MonotonicTime now);
+
+  const base::Clock& clock_;
+  base::Metrics& metrics_;
+  const ScalingRules rules_;
+
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, Entry> entries_;  // guarded by mutex_
+  std::unordered_set<std::string> active_;          // guarded by mutex_; keys of entries_ that have `active`
+  std::unordered_set<std::string> gateways_;        // guarded by mutex_; all that were heard of
+};
+
+}  // namespace mayfly::op

@@ -1,0 +1,139 @@
+#include "operator/autoscaler/scaler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace mayfly::op {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+v1::GatewayReport Report(const std::string& gateway, const std::string& function, unsigned busy,
+                         unsigned held, unsigned accepted = 0) {
+  v1::GatewayReport report;
+  report.set_gateway(gateway);
+  v1::Demand& demand = *report.add_demand();
+  demand.set_function(function);
+  demand.set_busy(busy);
+  demand.set_held(held);
+  demand.set_accepted_total(accepted);
+  return report;
+}
+
+class ScalerTest : public testing::Test {
+ protected:
+  // `seconds` ticks, each after a report of `busy` from gateway "g" (none if negative).
+  std::int32_t Run(int seconds, int busy) {
+    for (int i = 0; i < seconds; ++i) {
+      if (busy >= 0) scaler_.Observe(Report("g", "a/f", static_cast<unsigned>(busy), 0));
+      clock_.Advance(1s);
+      scaler_.Tick();
+    }
+    return scaler_.Latest("a/f")->desired;
+  }
+
+  base::FakeClock clock_;
+  base::Metrics metrics_;
+  Scaler scaler_{clock_, metrics_, ScalingRules()};
+};
+
+TEST_F(ScalerTest, GoesFromZeroToOneWithTheReportAndNotWithTheTick) {
+  EXPECT_EQ(scaler_.Configure("a/f", {}), 0);
+  EXPECT_THAT(scaler_.Observe(Report("g", "a/f", 0, 1)), ElementsAre("a/f"));
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 1);
+  EXPECT_EQ(scaler_.Activation("a/f"), clock_.Now());
+  EXPECT_THAT(scaler_.Observe(Report("g", "a/f", 0, 2)), IsEmpty());
+}
+
+TEST_F(ScalerTest, AnswersDemandThatCameBeforeTheManifest) {
+  scaler_.Observe(Report("g", "a/f", 0, 1));
+  EXPECT_EQ(scaler_.Configure("a/f", {}), 1);
+}
+
+TEST_F(ScalerTest, SumsTheDemandOfAllGateways) {
+  scaler_.Configure("a/f", {});
+  scaler_.Observe(Report("g1", "a/f", 10, 20));
+  scaler_.Observe(Report("g2", "a/f", 10, 30));
+  clock_.Advance(1s);
+  EXPECT_THAT(scaler_.Tick(), ElementsAre("a/f"));
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 10) << scaler_.Latest("a/f")->message;
+}
+
+TEST_F(ScalerTest, MeasuresTheMeanOfATickAndNotItsEnds) {
+  scaler_.Configure("a/f", {});
+  scaler_.Observe(Report("g", "a/f", 40, 0));
+  clock_.Advance(500ms);
+  scaler_.Observe(Report("g", "a/f", 0, 0));
+  clock_.Advance(500ms);
+  scaler_.Tick();
+  EXPECT_DOUBLE_EQ(scaler_.Latest("a/f")->inputs.burst_average, 20);
+}
+
+TEST_F(ScalerTest, CostsNothingAtRest) {
+  scaler_.Configure("a/f", {.scale_to_zero_after = 2s});
+  EXPECT_EQ(scaler_.active(), 0u);
+  EXPECT_EQ(Run(3, 1), 1);
+  EXPECT_EQ(scaler_.active(), 1u);
+  EXPECT_EQ(Run(3, 0), 0);
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(ScalerTest, TakesSilenceAfterZeroForZero) {
+  scaler_.Configure("a/f", {.scale_to_zero_after = 30s});
+  Run(3, 1);
+  Run(1, 0);
+  EXPECT_EQ(Run(30, -1), 0);
+}
+
+TEST_F(ScalerTest, HoldsWhenAGatewayThatHadDemandFallsSilent) {
+  scaler_.Configure("a/f", {.scale_to_zero_after = 2s});
+  EXPECT_EQ(Run(3, 1), 1);
+  EXPECT_EQ(Run(600, -1), 1);
+  EXPECT_EQ(scaler_.Latest("a/f")->reason, "Unknown");
+}
+
+TEST_F(ScalerTest, CountsShortRequestsThatNoReportSawRunning) {
+  scaler_.Configure("a/f", {.scale_to_zero_after = 10s});
+  Run(1, 1);
+  for (unsigned i = 0; i < 60; ++i) {
+    scaler_.Observe(Report("g", "a/f", 0, 0, i));
+    clock_.Advance(1s);
+    scaler_.Tick();
+  }
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 1) << "requests were taken all the time";
+}
+
+TEST_F(ScalerTest, KeepsAdoptedReplicasUntilItKnowsBetter) {
+  scaler_.Configure("a/f", {.scale_to_zero_after = 5s});
+  scaler_.Adopt("a/f", 3);
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 3);
+  EXPECT_EQ(Run(60, -1), 3) << "no gateway was heard of yet";
+  scaler_.Observe(Report("g", "a/other", 1, 0));
+  EXPECT_EQ(Run(6, -1), 0);
+}
+
+TEST_F(ScalerTest, KeepsTheLastDecisionsThatDiffered) {
+  scaler_.Configure("a/f", {.scale_to_zero_after = 1s});
+  for (int i = 0; i < 40; ++i) {
+    Run(2, 1);
+    Run(3, 0);
+  }
+  const auto recent = scaler_.Recent("a/f");
+  ASSERT_EQ(recent.size(), Scaler::kDecisionsKept);
+  EXPECT_EQ(recent.back().decision.reason, "Idle");
+  EXPECT_FALSE(recent.back().decision.message.empty());
+}
+
+TEST_F(ScalerTest, ForgetsAFunctionAndItsLateReports) {
+  scaler_.Configure("a/f", {});
+  scaler_.Observe(Report("g", "a/f", 1, 0));
+  scaler_.Forget("a/f");
+  EXPECT_THAT(scaler_.Observe(Report("g", "a/f", 0, 0)), IsEmpty());
+  EXPECT_EQ(scaler_.Latest("a/f"), std::nullopt);
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+}  // namespace
+}  // namespace mayfly::op
