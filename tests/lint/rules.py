@@ -43,7 +43,7 @@ STANDALONE = ["examples", "tests/modules"]
 LIBRARY_OWNERS = {
     r"boost/": ["gateway/http"],
     r"CLI/": ["cli"],
-    r"dlfcn\.h": ["runtime/worker"],
+    r"dlfcn\.h": ["runtime/worker", "sdk"],
     r"elfutils/": ["runtime"],
     r"gelf\.h|libelf\.h": ["runtime/loader"],
     r"grpcpp/": ["cli", "gateway/delivery", "operator/control", "runtime/bin", "runtime/server"],
