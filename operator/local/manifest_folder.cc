@@ -1,0 +1,128 @@
+#include "operator/local/manifest_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/file_descriptor.h"
+
+namespace mayfly::op {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsLeftOut(absl::string_view name) {
+  return absl::StartsWith(name, ".") || name == "build" || name == "target" || name == "node_modules";
+}
+
+void ScanFolder(const std::string& folder, int depth, ManifestScan& scan) {
+  if (depth > kDeepest) {
+    scan.cut_short = absl::StrCat(folder, " lies more than ", kDeepest, " folders deep");
+    return;
+  }
+  DIR* const open = ::opendir(folder.c_str());
+  if (open == nullptr)
+    return;  // it went, or may not be read: whoever made it so will be seen by its parent's watch
+  scan.folders.insert(folder);
+  while (const dirent* const entry = ::readdir(open)) {
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const std::string path = absl::StrCat(folder, "/", name);
+    const bool manifest = IsManifestName(path);
+    if (!manifest && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) continue;
+    struct stat info{};
+    if (::lstat(path.c_str(), &info) != 0) continue;
+    if (S_ISDIR(info.st_mode)) {
+      if (!IsLeftOut(name)) ScanFolder(path, depth + 1, scan);
+      continue;
+    }
+    if (!manifest || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    if (scan.files.size() >= kMostFiles) {
+      scan.cut_short = absl::StrCat("there are more than ", kMostFiles, " manifests");
+      break;
+    }
+    scan.files.emplace(path, FileIdentity::Of(info));
+  }
+  ::closedir(open);
+}
+
+ManifestEntry Broken(const std::string& path, absl::string_view why) {
+  v1::Problem problem;
+  problem.set_component("operator");
+  problem.set_reason("ManifestUnreadable");
+  problem.set_message(absl::StrCat(path, ": ", why));
+  return ManifestEntry{"", nullptr, std::move(problem)};
+}
+
+std::vector<ManifestEntry> ParseDocuments(const std::string& path, const std::string& text) {
+  (void)path;
+  (void)text;
+  return {};
+}
+
+}  // namespace
+
+ManifestScan ScanManifests(const std::vector<std::string>& roots) {
+  ManifestScan scan;
+  for (const std::string& root : roots) {
+    struct stat info{};
+    if (::stat(root.c_str(), &info) != 0) {
+      scan.folders.insert(NearestFolder(root));
+    } else if (S_ISDIR(info.st_mode)) {
+      ScanFolder(root, 0, scan);
+    } else {
+      scan.folders.insert(fs::path(root).parent_path().string());
+      scan.files.emplace(root, FileIdentity::Of(info));
+    }
+  }
+  return scan;
+}
+
+bool IsManifestName(const std::string& path) {
+  return absl::EndsWith(path, ".yaml") || absl::EndsWith(path, ".yml");
+}
+
+absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path) {
+  const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file) {
+    if (errno == ENOENT || errno == ENOTDIR) return std::vector<ManifestEntry>{};
+    return std::vector<ManifestEntry>{Broken(path, base::ErrnoStatus(errno, "cannot be opened").message())};
+  }
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    return std::vector<ManifestEntry>{Broken(path, "is no regular file")};
+  }
+  if (static_cast<std::size_t>(info.st_size) > kLargestManifest) {
+    return std::vector<ManifestEntry>{Broken(
+        path, absl::StrCat("has ", info.st_size, " bytes; a manifest may have at most ", kLargestManifest))};
+  }
+  if (HasWriter(file.get())) return absl::UnavailableError(absl::StrCat(path, " is being written"));
+  std::string text(static_cast<std::size_t>(info.st_size), '\0');
+  std::size_t filled = 0;
+  while (filled < text.size()) {
+    const ssize_t size = ::read(file.get(), text.data() + filled, text.size() - filled);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0)
+      return std::vector<ManifestEntry>{Broken(path, base::ErrnoStatus(errno, "cannot be read").message())};
+    if (size == 0) break;
+    filled += static_cast<std::size_t>(size);
+  }
+  text.resize(filled);
+  return ParseDocuments(path, text);
+}
+
+std::string NearestFolder(const std::string& path) {
+  fs::path at = path;
+  std::error_code error;
+  while (at.has_relative_path() && !fs::is_directory(at, error)) at = at.parent_path();
+  return at.string();
+}
+
+}  // namespace mayfly::op
