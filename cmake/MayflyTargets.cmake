@@ -17,12 +17,13 @@ function(mayfly_library name)
   add_library(mayfly::${name} ALIAS mayfly_${name})
 endfunction()
 
-# mayfly_program(mayfly-runtime SOURCES main.cc DEPS …) makes build/<preset>/bin/mayfly-runtime.
+# mayfly_program(mayfly-runtime SOURCES main.cc DEPS …) makes build/<preset>/bin/mayfly-runtime, which is installed.
 function(mayfly_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_DEPS} mayfly_warnings)
+  install(TARGETS ${name} RUNTIME COMPONENT programs)
 endfunction()
 
 # mayfly_test(work_queue_test SOURCES work_queue_test.cc DEPS mayfly::operator_controller [RACE] [LABELS integration])
