@@ -3,8 +3,7 @@
 // Functions that can fail return absl::Status or absl::StatusOr. The code says what the caller may do:
 //   kUnavailable, kDeadlineExceeded, kAborted, kResourceExhausted   try again, with backoff
 //   kNotFound                                                       it is gone; what depended on it may go
-//   too everything else                                                 terminal: trying the same again fails
-//   the same
+//   everything else                                                 terminal: the same again fails again
 // Context is added on the way up (WithContext), and the error is logged once, at the top. Exceptions of
 // libraries are caught in the one file that wraps the library. Invariants are asserted; input never is.
 #pragma once
