@@ -68,8 +68,8 @@ struct FunctionSpec {
   std::map<std::string, std::string> environment;
   std::int32_t concurrency = 10;
   std::chrono::milliseconds timeout{60'000};
-  std::uint64_t memory_limit_bytes = 0;  // resources.limits.memory; 0: none
-  std::uint64_t max_request_bytes = 6u << 20;
+  std::uint64_t memory_limit_bytes = 0;        // resources.limits.memory; 0: none
+  std::uint64_t max_request_bytes = 6u << 20;  // limits.maxRequestBytes
   Scaling scaling;
   Retry retry;
   std::vector<Trigger> triggers;

@@ -1,0 +1,249 @@
+#include "operator/api/function_spec.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <string>
+#include <vector>
+
+#include "operator/api/config_json.h"
+#include "operator/api/names.h"
+#include "operator/api/triggers.h"
+#include "operator/api/units.h"
+
+namespace mayfly::op {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+
+constexpr std::size_t kMaxVariables = 256;
+constexpr std::size_t kMaxEnvironmentBytes = 128u << 10;
+
+// The bounds of every number in spec, in one place; the README of this folder repeats them for people.
+constexpr Bounds<std::int32_t> kConcurrency{1, 1000};
+constexpr Bounds<std::int32_t> kMinReplicas{0, 1000};
+constexpr Bounds<std::int32_t> kMaxReplicas{1, 1000};
+constexpr Bounds<std::int32_t> kTargetUtilization{1, 100};
+constexpr Bounds<std::int32_t> kMaxAttempts{1, 100};
+constexpr Bounds<milliseconds> kTimeout{milliseconds(10), hours(24)};
+constexpr Bounds<milliseconds> kScaleToZeroAfter{milliseconds(0), hours(24)};
+constexpr Bounds<milliseconds> kMinBackoff{milliseconds(0), hours(1)};
+constexpr Bounds<milliseconds> kMaxBackoff{milliseconds(0), hours(24)};
+constexpr Bounds<milliseconds> kMaxAge{minutes(1), hours(30 * 24)};
+constexpr Bounds<std::uint64_t> kMemory{16u << 20, 1ull << 42};
+constexpr Bounds<std::uint64_t> kMaxRequestBytes{1u << 10, 1u << 30};
+
+void CheckSha256(FieldReader& artifact, const std::string& sha256) {
+  if (sha256.size() == 64 && sha256.find_first_not_of("0123456789abcdef") == std::string::npos) return;
+  artifact.Wrong(
+      "sha256",
+      fmt::format("{} is not a digest; write the 64 lower-case hexadecimal digits that sha256sum prints",
+                  Quote(sha256)));
+}
+
+void CheckUrl(FieldReader& artifact, const std::string& url) {
+  const bool scheme = url.starts_with("https://") || url.starts_with("http://") || url.starts_with("s3://");
+  if (!scheme || url.find_first_of(" \t\r\n") != std::string::npos || url.size() > 2048) {
+    artifact.Wrong(
+        "url",
+        fmt::format("{} is not a URL that is fetched; begin it with https://, http:// or s3://", Quote(url)));
+  }
+}
+
+Artifact ReadArtifact(const YamlNode& node, const std::string& path, const std::filesystem::path& folder,
+                      MistakeList& mistakes) {
+  FieldReader reader(node, path, mistakes);
+  Artifact artifact;
+  std::vector<std::string> sources;
+  const auto source = [&](std::string_view name) {
+    const bool given = reader.Find(name) != nullptr;
+    if (given) sources.emplace_back(name);
+    return given;
+  };
+  if (source("path") && reader.Text("path", artifact.path)) {
+    if (artifact.path.empty() || artifact.path.find('\0') != std::string::npos) {
+      reader.Wrong("path", "is empty; give the path of the module, as in path: build/thumbnail.so");
+    } else {
+      artifact.path = (folder / artifact.path).lexically_normal().string();
+    }
+  }
+  if (source("url") && reader.Text("url", artifact.url)) CheckUrl(reader, artifact.url);
+  if (source("image") && reader.Text("image", artifact.image) &&
+      (artifact.image.empty() || artifact.image.find_first_of(" \t\r\n") != std::string::npos)) {
+    reader.Wrong("image", fmt::format("{} is not the name of an image", Quote(artifact.image)));
+  }
+  if (source("configMap")) {
+    FieldReader map(*reader.Find("configMap"), reader.PathOf("configMap"), mistakes);
+    const bool named = map.Text("name", artifact.config_map_name);
+    const bool keyed = map.Text("key", artifact.config_map_key);
+    if (map.is_map() && !named && map.Find("name") == nullptr)
+      map.Wrong("name", "is missing; name the ConfigMap");
+    if (map.is_map() && !keyed && map.Find("key") == nullptr)
+      map.Wrong("key", "is missing; name the key that holds the module");
+    map.Finish();
+  }
+  if (reader.Text("sha256", artifact.sha256)) {
+    CheckSha256(reader, artifact.sha256);
+  } else if (!artifact.url.empty() && reader.Find("sha256") == nullptr) {
+    reader.Wrong("sha256", "is missing; a module from a URL needs its digest: sha256sum prints it");
+  }
+  if (reader.is_map() && sources.empty()) {
+    reader.Wrong("", "says not where the module is; give one of path, url, image or configMap");
+  }
+  if (sources.size() > 1) {
+    reader.Wrong(sources[1], fmt::format("{} are given together; keep one", fmt::join(sources, " and ")));
+  }
+  reader.Finish();
+  return artifact;
+}
+
+std::map<std::string, std::string> ReadEnvironment(FieldReader& spec, MistakeList& mistakes) {
+  std::map<std::string, std::string> environment;
+  std::size_t bytes = 0;
+  const std::vector<YamlNode>& items = spec.List("env", kMaxVariables);
+  for (std::size_t n = 0; n < items.size(); n++) {
+    FieldReader item(items[n], fmt::format("{}[{}]", spec.PathOf("env"), n), mistakes);
+    std::string name;
+    std::string value;
+    const bool named = item.Text("name", name);
+    item.Text("value", value);
+    item.Refuse(
+        "valueFrom",
+        "values from Secrets, ConfigMaps and fields are not served by this version; write value instead");
+    if (item.is_map() && item.Find("name") == nullptr) item.Wrong("name", "is missing; name the variable");
+    if (named) {
+      const std::string wrong = CheckVariableName(name);
+      if (!wrong.empty()) item.Wrong("name", wrong);
+    }
+    if (value.find('\0') != std::string::npos)
+      item.Wrong("value", "has a NUL character, which no variable can hold");
+    item.Finish();
+    bytes += name.size() + value.size() + 2;
+    if (named && !environment.emplace(name, value).second) {
+      item.Wrong("name", fmt::format("{} is set twice; keep one of the two", Quote(name)));
+    }
+  }
+  if (bytes > kMaxEnvironmentBytes) {
+    spec.Wrong("env", fmt::format("has {} bytes together; at most 128 KiB are allowed", bytes));
+  }
+  spec.Refuse("envFrom",
+              "variables from Secrets and ConfigMaps are not served by this version; list them in env");
+  return environment;
+}
+
+// The memory of one list of resources, 0 if it gives none.
+std::uint64_t ReadResourceList(FieldReader& resources, std::string_view name, MistakeList& mistakes) {
+  std::uint64_t memory = 0;
+  const YamlNode* node = resources.Find(name);
+  if (node == nullptr) return memory;
+  FieldReader list(*node, resources.PathOf(name), mistakes);
+  list.Quantity("memory", kMemory, memory);
+  if (const YamlNode* cpu = list.Find("cpu")) {
+    if (cpu->kind != YamlNode::Kind::kScalar) {
+      list.Wrong("cpu", fmt::format("expected an amount of processors like 500m, found {}", Describe(*cpu)));
+    } else if (const auto millis = ParseCpu(cpu->scalar); !millis.ok()) {
+      list.Wrong("cpu", std::string(millis.status().message()));
+    }
+  }
+  list.Ignore("ephemeral-storage");
+  // Extended resources ("example.com/gpu") are Kubernetes' business.
+  for (const YamlEntry& entry : node->entries) {
+    if (entry.key.scalar.find('/') != std::string::npos) list.Ignore(entry.key.scalar);
+  }
+  list.Finish();
+  return memory;
+}
+
+std::uint64_t ReadResources(FieldReader& spec, MistakeList& mistakes) {
+  const YamlNode* node = spec.Find("resources");
+  if (node == nullptr) return 0;
+  FieldReader resources(*node, spec.PathOf("resources"), mistakes);
+  const std::uint64_t request = ReadResourceList(resources, "requests", mistakes);
+  const std::uint64_t limit = ReadResourceList(resources, "limits", mistakes);
+  if (limit != 0 && request > limit) {
+    resources.Wrong("requests",
+                    fmt::format("memory {} is more than its limit {}; lower the request or raise the limit",
+                                FormatQuantity(request), FormatQuantity(limit)));
+  }
+  resources.Finish();
+  return limit;
+}
+
+Scaling ReadScaling(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
+  FieldReader reader(node, path, mistakes);
+  Scaling scaling;
+  const bool least = reader.Integer("minReplicas", kMinReplicas, scaling.min_replicas);
+  const bool most = reader.Integer("maxReplicas", kMaxReplicas, scaling.max_replicas);
+  reader.Integer("targetUtilization", kTargetUtilization, scaling.target_utilization);
+  reader.Duration("scaleToZeroAfter", kScaleToZeroAfter, scaling.scale_to_zero_after);
+  if ((least || most) && scaling.min_replicas > scaling.max_replicas) {
+    reader.Wrong(
+        least ? "minReplicas" : "maxReplicas",
+        fmt::format("minReplicas {} is more than maxReplicas {}; raise maxReplicas or lower minReplicas",
+                    scaling.min_replicas, scaling.max_replicas));
+  }
+  reader.Finish();
+  return scaling;
+}
+
+Retry ReadRetry(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
+  FieldReader reader(node, path, mistakes);
+  Retry retry;
+  reader.Integer("maxAttempts", kMaxAttempts, retry.max_attempts);
+  const bool least = reader.Duration("minBackoff", kMinBackoff, retry.min_backoff);
+  const bool most = reader.Duration("maxBackoff", kMaxBackoff, retry.max_backoff);
+  reader.Duration("maxAge", kMaxAge, retry.max_age);
+  if ((least || most) && retry.min_backoff > retry.max_backoff) {
+    reader.Wrong(
+        least ? "minBackoff" : "maxBackoff",
+        fmt::format("minBackoff {} is longer than maxBackoff {}; raise maxBackoff or lower minBackoff",
+                    FormatDuration(retry.min_backoff), FormatDuration(retry.max_backoff)));
+  }
+  reader.Finish();
+  return retry;
+}
+
+}  // namespace
+
+FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path& folder,
+                              MistakeList& mistakes) {
+  FieldReader reader(node, "spec", mistakes);
+  FunctionSpec spec;
+  if (const YamlNode* artifact = reader.Find("artifact")) {
+    spec.artifact = ReadArtifact(*artifact, reader.PathOf("artifact"), folder, mistakes);
+  } else if (reader.is_map()) {
+    reader.Wrong("artifact",
+                 "is missing; say where the module is, as in artifact: {path: build/thumbnail.so}");
+  }
+  if (reader.Text("handler", spec.handler)) {
+    const std::string wrong = CheckLabelName(spec.handler);
+    if (!wrong.empty()) reader.Wrong("handler", wrong);
+  }
+  if (const YamlNode* config = reader.Find("config")) {
+    spec.config_json = ConfigToJson(*config, reader.PathOf("config"), mistakes);
+  }
+  spec.environment = ReadEnvironment(reader, mistakes);
+  reader.Integer("concurrency", kConcurrency, spec.concurrency);
+  reader.Duration("timeout", kTimeout, spec.timeout);
+  spec.memory_limit_bytes = ReadResources(reader, mistakes);
+  if (const YamlNode* limits = reader.Find("limits")) {
+    FieldReader limit_reader(*limits, reader.PathOf("limits"), mistakes);
+    limit_reader.Quantity("maxRequestBytes", kMaxRequestBytes, spec.max_request_bytes);
+    limit_reader.Finish();
+  }
+  if (const YamlNode* scaling = reader.Find("scaling")) {
+    spec.scaling = ReadScaling(*scaling, reader.PathOf("scaling"), mistakes);
+  }
+  if (const YamlNode* retry = reader.Find("retry")) {
+    spec.retry = ReadRetry(*retry, reader.PathOf("retry"), mistakes);
+  }
+  reader.Refuse("deadLetter", "destinations for dead letters are not served by this version; leave it out");
+  reader.Refuse("runtime", "pods of a function's own are not served by this version; leave it out");
+  spec.triggers = ReadTriggers(reader, mistakes);
+  reader.Finish();
+  return spec;
+}
+
+}  // namespace mayfly::op

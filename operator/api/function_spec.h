@@ -1,0 +1,15 @@
+// spec of a Function manifest.
+#pragma once
+
+#include <filesystem>
+
+#include "operator/api/field_reader.h"
+#include "operator/api/function.h"
+
+namespace mayfly::op {
+
+// `folder` is where a relative artifact.path is taken from.
+FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path& folder,
+                              MistakeList& mistakes);
+
+}  // namespace mayfly::op
