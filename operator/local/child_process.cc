@@ -59,6 +59,7 @@ struct Plan {
   int input;
   int output;
   int ready;
+  bool own_session;
   pid_t parent;
 };
 
@@ -67,7 +68,7 @@ struct Plan {
     *failure = errno;
     ::_exit(127);
   };
-  ::setsid();
+  if (plan.own_session) ::setsid();
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail();
   if (::getppid() != plan.parent) ::_exit(127);  // it died before the line above
   // The system call, as sanitizers keep books on sigaction() in memory that is still shared with the parent.
@@ -157,6 +158,7 @@ absl::StatusOr<Child> StartChild(const ChildOptions& options) {
                   input.get(),
                   output.get(),
                   ready.get(),
+                  options.own_session,
                   ::getpid()};
   volatile int failure = 0;
   Registry& registry = TheRegistry();

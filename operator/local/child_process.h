@@ -29,6 +29,7 @@ struct ChildOptions {
   std::string folder;                    // working directory; "" for this process's
   int output = -1;                       // becomes stdout and stderr
   int ready = -1;                        // becomes descriptor 3, if given
+  bool own_session = true;               // false: stays in this process's, so that Ctrl-C reaches it too
 };
 
 struct Child {

@@ -229,7 +229,8 @@ std::set<std::string> LocalCluster::ReadFile(const std::string& path) {
   } else {
     seen_.erase(path);
   }
-  absl::StatusOr<std::vector<ManifestEntry>> entries = ReadManifest(path);
+  absl::StatusOr<std::vector<ManifestEntry>> entries =
+      ReadManifest(path, std::find(roots_.begin(), roots_.end(), path) != roots_.end());
   if (!entries.ok()) {
     retry_.insert(path);
     seen_.erase(path);

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
+#include "operator/api/manifest.h"
 
 namespace mayfly::op {
 namespace {
@@ -61,10 +62,27 @@ ManifestEntry Broken(const std::string& path, absl::string_view why) {
   return ManifestEntry{"", nullptr, std::move(problem)};
 }
 
-std::vector<ManifestEntry> ParseDocuments(const std::string& path, const std::string& text) {
-  (void)path;
-  (void)text;
-  return {};
+std::vector<ManifestEntry> ParseDocuments(const std::string& path, const std::string& text, bool given) {
+  std::vector<ManifestEntry> entries;
+  // Among manifests lie files of other tools, some of them templates that are no YAML yet.
+  if (!given && !absl::StrContains(text, "mayfly.dev")) return entries;
+  Manifest manifest = ParseManifest(text, path);
+  if (!manifest.mistakes.empty()) {
+    entries.push_back(ManifestEntry{"", nullptr, ToProblem(manifest.mistakes)});
+    return entries;
+  }
+  for (ManifestDocument& document : manifest.documents) {
+    if (document.foreign && !given) continue;
+    ManifestEntry entry;
+    entry.key = std::move(document.key);
+    if (document.function) {
+      entry.function = std::make_shared<const Function>(*std::move(document.function));
+    } else {
+      entry.problem = ToProblem(document.mistakes);
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
 }
 
 }  // namespace
@@ -89,7 +107,7 @@ bool IsManifestName(const std::string& path) {
   return absl::EndsWith(path, ".yaml") || absl::EndsWith(path, ".yml");
 }
 
-absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path) {
+absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path, bool given) {
   const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file) {
     if (errno == ENOENT || errno == ENOTDIR) return std::vector<ManifestEntry>{};
@@ -115,7 +133,7 @@ absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path)
     filled += static_cast<std::size_t>(size);
   }
   text.resize(filled);
-  return ParseDocuments(path, text);
+  return ParseDocuments(path, text, given);
 }
 
 std::string NearestFolder(const std::string& path) {

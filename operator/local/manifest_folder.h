@@ -36,9 +36,10 @@ ManifestScan ScanManifests(const std::vector<std::string>& roots);
 // Whether `path`, which lies in a scanned folder, would be among ScanManifests().files.
 bool IsManifestName(const std::string& path);
 
-// What the manifest at `path` says. Never fails: what is wrong is in the entries' problems. Empty if the file
-// is gone or is no manifest of Mayfly's. kUnavailable if somebody is still writing it.
-absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path);
+// What the manifest at `path` says. What is wrong with it is in the entries' problems. Empty if the file is gone or,
+// unless it was `given` by name, if it is no manifest of Mayfly's. The only error is kUnavailable, while somebody is
+// still writing the file.
+absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path, bool given);
 
 // The nearest folder at or above `path` that exists.
 std::string NearestFolder(const std::string& path);

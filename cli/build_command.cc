@@ -1,0 +1,51 @@
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/project.h"
+#include "cli/terminal.h"
+
+namespace mayfly::cli {
+namespace {
+
+int Build(const std::string& path) {
+  const absl::StatusOr<std::vector<Project>> projects = FindProjects(path);
+  if (!projects.ok()) return Fail(projects.status(), kExitBuildFailed);
+  for (const Project& project : *projects) {
+    const auto start = std::chrono::steady_clock::now();
+    const absl::Status status = BuildProject(
+        project, [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }, {}, true);
+    if (!status.ok()) {
+      return Fail(absl::StrCat(project.folder.string(), ": ", status.message()), kExitBuildFailed);
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    std::printf("built %s in %.1f s\n", project.folder.filename().c_str(), took.count());
+    std::fflush(stdout);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddBuild(CLI::App& app, Action& action) {
+  CLI::App* const command = app.add_subcommand("build", "Build a function's module");
+  const auto path = std::make_shared<std::string>(".");
+  command->add_option("PATH", *path, "Folder with a CMakeLists.txt or Cargo.toml, or a single source file")
+      ->type_name("")
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  mayfly build                 the project in this folder\n"
+      "  mayfly build hello           the one in hello/\n"
+      "  mayfly build hello.c         build/hello.so from one file\n"
+      "The SDK comes with this program; MAYFLY_SDK_DIR names another.");
+  command->callback([&action, path] { action = [path] { return Build(*path); }; });
+}
+
+}  // namespace mayfly::cli

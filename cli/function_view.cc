@@ -1,0 +1,158 @@
+#include "cli/function_view.h"
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+
+namespace mayfly::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Bytes that are no UTF-8 are replaced rather than refused.
+std::string Text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string Rfc3339(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+std::string Duration(std::chrono::milliseconds duration) {
+  constexpr int kSecond = 1000;
+  if (duration.count() % kSecond == 0) return absl::StrCat(duration.count() / kSecond, "s");
+  return absl::StrCat(duration.count(), "ms");
+}
+
+const char* Name(op::ConditionStatus status) {
+  switch (status) {
+    case op::ConditionStatus::kTrue:
+      return "True";
+    case op::ConditionStatus::kFalse:
+      return "False";
+    case op::ConditionStatus::kUnknown:
+      return "Unknown";
+  }
+  return "Unknown";
+}
+
+const char* Name(op::ReplicaPhase phase) {
+  switch (phase) {
+    case op::ReplicaPhase::kStarting:
+      return "Starting";
+    case op::ReplicaPhase::kRunning:
+      return "Running";
+    case op::ReplicaPhase::kFailed:
+      return "Failed";
+  }
+  return "Unknown";
+}
+
+Json ToJson(const v1::Problem& problem) {
+  return {{"component", problem.component()}, {"reason", problem.reason()}, {"message", problem.message()}};
+}
+
+Json Spec(const op::FunctionSpec& spec, const op::FunctionObject& object) {
+  Json json;
+  Json artifact = {{"path", spec.artifact.path}};
+  if (!object.artifact_sha256.empty()) artifact["sha256"] = object.artifact_sha256;
+  json["artifact"] = std::move(artifact);
+  if (!spec.handler.empty()) json["handler"] = spec.handler;
+  const Json config = Json::parse(spec.config_json, nullptr, false);
+  if (!config.is_discarded() && !config.empty()) json["config"] = config;
+  json["concurrency"] = spec.concurrency;
+  json["timeout"] = Duration(spec.timeout);
+  json["scaling"] = {{"minReplicas", spec.scaling.min_replicas},
+                     {"maxReplicas", spec.scaling.max_replicas},
+                     {"targetUtilization", spec.scaling.target_utilization},
+                     {"scaleToZeroAfter", Duration(spec.scaling.scale_to_zero_after)}};
+  json["triggers"] = Json::array();
+  for (const op::Trigger& trigger : spec.triggers) {
+    Json one = {{"name", trigger.name}};
+    if (trigger.http) {
+      Json http = {{"path", trigger.http->path}};
+      if (!trigger.http->host.empty()) http["host"] = trigger.http->host;
+      if (!trigger.http->methods.empty()) http["methods"] = trigger.http->methods;
+      one["http"] = std::move(http);
+    }
+    json["triggers"].push_back(std::move(one));
+  }
+  return json;
+}
+
+Json Status(const FunctionView& view) {
+  Json json;
+  if (view.status) {
+    const op::FunctionStatus& status = *view.status;
+    json["observedGeneration"] = status.observed_generation;
+    json["conditions"] = Json::array();
+    for (const op::Condition& condition : status.conditions) {
+      json["conditions"].push_back({{"type", condition.type},
+                                    {"status", Name(condition.status)},
+                                    {"reason", condition.reason},
+                                    {"message", condition.message},
+                                    {"lastTransitionTime", Rfc3339(condition.last_transition)}});
+    }
+    json["replicas"] = status.replicas;
+    json["readyReplicas"] = status.ready_replicas;
+    json["revision"] = status.revision;
+    json["scaling"] = {{"desired", status.desired_replicas}, {"reason", status.scaling_reason}};
+    if (status.last_failure) {
+      json["lastFailure"] = {{"time", Rfc3339(status.last_failure_time)},
+                             {"reason", status.last_failure->reason()},
+                             {"message", status.last_failure->message()}};
+    }
+  }
+  json["url"] = view.url;
+  if (view.object.problem) json["problem"] = ToJson(*view.object.problem);
+  if (view.object.artifact_problem) json["artifactProblem"] = ToJson(*view.object.artifact_problem);
+  return json;
+}
+
+}  // namespace
+
+std::string ToJson(const FunctionView& view) {
+  const std::size_t slash = view.key.find('/');
+  Json json;
+  json["apiVersion"] = "mayfly.dev/v1alpha1";
+  json["kind"] = "Function";
+  json["metadata"] = {{"name", view.key.substr(slash + 1)}, {"namespace", view.key.substr(0, slash)}};
+  if (view.object.function) {
+    json["metadata"]["generation"] = view.object.function->generation;
+    if (!view.object.function->labels.empty()) json["metadata"]["labels"] = view.object.function->labels;
+    json["spec"] = Spec(view.object.function->spec, view.object);
+  }
+  json["status"] = Status(view);
+  json["replicas"] = Json::array();
+  const auto now = std::chrono::steady_clock::now();
+  for (const op::Replica& replica : view.replicas) {
+    Json one = {{"name", replica.name},
+                {"phase", Name(replica.phase)},
+                {"address", replica.address},
+                {"ageSeconds", std::chrono::duration_cast<std::chrono::seconds>(now - replica.created).count()}};
+    if (!replica.message.empty()) one["message"] = replica.message;
+    json["replicas"].push_back(std::move(one));
+  }
+  json["manifests"] = view.manifests;
+  return Text(json);
+}
+
+std::string WhatIsWrong(const FunctionView& view) {
+  if (view.object.problem) return view.object.problem->message();
+  if (view.object.artifact_problem) return view.object.artifact_problem->message();
+  if (view.status) {
+    for (const op::Condition& condition : view.status->conditions) {
+      if ((condition.type == "Ready" || condition.type == "ArtifactReady") &&
+          condition.status == op::ConditionStatus::kFalse) {
+        return condition.message;
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace mayfly::cli

@@ -1,0 +1,29 @@
+// A FunctionView is all that a local instance knows of one function, as the JSON that its control API answers with and
+// that `mayfly get -o json` prints: the shape of the resource in Kubernetes, with a list of replicas beside it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/controller/cluster.h"
+
+namespace mayfly::cli {
+
+struct FunctionView {
+  std::string key;  // "namespace/name"
+  op::FunctionObject object;
+  std::optional<op::FunctionStatus> status;
+  std::vector<op::Replica> replicas;
+  std::vector<std::string> manifests;
+  // Where it answers: the gateway's address and the first HTTP trigger's path; or by its name.
+  std::string url;
+};
+
+// As JSON text, one line.
+std::string ToJson(const FunctionView& view);
+
+// The first thing that is wrong with the function, in plain words; "" if nothing is.
+std::string WhatIsWrong(const FunctionView& view);
+
+}  // namespace mayfly::cli

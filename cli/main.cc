@@ -1,0 +1,37 @@
+// mayfly: native functions on this machine.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/terminal.h"
+
+int main(int argc, char** argv) {
+  using namespace mayfly::cli;  // NOLINT: this is the program's front page
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app("mayfly runs native functions: shared objects that answer events.", "mayfly");
+  app.require_subcommand(0, 1);
+  app.set_version_flag("--version", "mayfly " MAYFLY_VERSION);
+  app.footer(
+      "Examples:\n"
+      "  mayfly up examples/            serve a folder of functions\n"
+      "  mayfly new greeter             make a project\n"
+      "  mayfly dev greeter             serve it, and build it again on every change\n"
+      "  mayfly invoke greeter -d Ada   call it, and see what that cost\n"
+      "Each command explains itself: mayfly COMMAND --help");
+  Action action;
+  AddCommands(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return Fail(std::string(error.what()) + "\nmayfly: see `mayfly --help`", kExitUsage);
+  }
+  if (!action) {
+    std::fputs(app.help().c_str(), stderr);
+    return kExitUsage;
+  }
+  return action();
+}

@@ -1,0 +1,65 @@
+#include "cli/terminal.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
+namespace mayfly::cli {
+namespace {
+
+bool ShowsColours(int fd) {
+  const char* const none = std::getenv("NO_COLOR");
+  const char* const terminal = std::getenv("TERM");
+  return (none == nullptr || *none == '\0') && terminal != nullptr && std::strcmp(terminal, "dumb") != 0 &&
+         ::isatty(fd) == 1;
+}
+
+const char* Code(Colour colour) {
+  switch (colour) {
+    case Colour::kRed:
+      return "31";
+    case Colour::kGreen:
+      return "32";
+    case Colour::kYellow:
+      return "33";
+    case Colour::kBlue:
+      return "34";
+    case Colour::kDim:
+      return "2";
+    case Colour::kBold:
+      return "1";
+  }
+  return "0";
+}
+
+}  // namespace
+
+std::string Paint(std::string_view text, Colour colour, int fd) {
+  if (!ShowsColours(fd)) return std::string(text);
+  return absl::StrCat("\x1b[", Code(colour), "m", std::string(text), "\x1b[0m");
+}
+
+int Fail(std::string_view sentence, int exit_code) {
+  std::fflush(stdout);
+  const std::string line = absl::StrCat(Paint("mayfly:", Colour::kRed), " ", std::string(sentence), "\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  return exit_code;
+}
+
+int Fail(const absl::Status& status, int exit_code) {
+  return Fail(std::string_view(status.message().data(), status.message().size()), exit_code);
+}
+
+std::string ShellQuote(std::string_view text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) return std::string(text);
+  return absl::StrCat("'", absl::StrReplaceAll(std::string(text), {{"'", "'\\''"}}), "'");
+}
+
+}  // namespace mayfly::cli

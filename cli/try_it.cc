@@ -1,0 +1,104 @@
+#include "cli/try_it.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/terminal.h"
+
+namespace mayfly::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+const op::HttpTrigger* FirstHttp(const FunctionView& view) {
+  if (!view.object.function) return nullptr;
+  for (const op::Trigger& trigger : view.object.function->spec.triggers) {
+    if (trigger.http) return &*trigger.http;
+  }
+  return nullptr;
+}
+
+// "/users/{id}/{rest...}" as "/users/1/a/b".
+std::string FillParameters(const std::string& path) {
+  std::string filled;
+  for (std::size_t at = 0; at < path.size();) {
+    if (path[at] != '{') {
+      filled += path[at++];
+      continue;
+    }
+    const std::size_t end = path.find('}', at);
+    if (end == std::string::npos) break;
+    filled += absl::EndsWith(path.substr(at, end - at), "...") ? "a/b" : "1";
+    at = end + 1;
+  }
+  return filled;
+}
+
+// The sample that lies beside a manifest, as a path relative to here where that is shorter.
+std::string SampleFile(const FunctionView& view) {
+  for (const std::string& manifest : view.manifests) {
+    std::error_code error;
+    for (fs::directory_iterator it(fs::path(manifest).parent_path(), error), end; !error && it != end;
+         it.increment(error)) {
+      if (it->path().stem() != "sample" || !it->is_regular_file(error)) continue;
+      const std::string absolute = it->path().string();
+      const std::string relative = fs::relative(it->path(), error).string();
+      return !error && !relative.empty() && relative.size() < absolute.size() ? relative : absolute;
+    }
+  }
+  return "";
+}
+
+std::string ContentType(const std::string& path) {
+  static const auto* const types = new std::map<std::string, std::string>{
+      {".csv", "text/csv"},   {".jpeg", "image/jpeg"}, {".jpg", "image/jpeg"}, {".json", "application/json"},
+      {".png", "image/png"},  {".txt", "text/plain"},  {".webp", "image/webp"}};
+  const auto it = types->find(fs::path(path).extension().string());
+  return it == types->end() ? "application/octet-stream" : it->second;
+}
+
+}  // namespace
+
+std::string UrlOf(const FunctionView& view, const std::string& gateway_url) {
+  const op::HttpTrigger* const http = FirstHttp(view);
+  if (http == nullptr) return absl::StrCat(gateway_url, "/_mayfly/functions/", view.key);
+  return absl::StrCat(gateway_url, FillParameters(http->path));
+}
+
+std::string CurlLine(const FunctionView& view, const std::string& gateway_url) {
+  if (!view.object.function) return "";
+  const op::HttpTrigger* const http = FirstHttp(view);
+  const std::string url = UrlOf(view, gateway_url);
+  std::string line = "curl";
+  if (http != nullptr && !http->host.empty()) {
+    std::string host = http->host;
+    if (absl::StartsWith(host, "*")) host.replace(0, 1, "www");
+    absl::StrAppend(&line, " -H ", ShellQuote(absl::StrCat("Host: ", host)));
+  }
+  const auto allows = [http](const char* method) {
+    return http == nullptr || http->methods.empty() ||
+           std::find(http->methods.begin(), http->methods.end(), method) != http->methods.end();
+  };
+  const std::string sample = SampleFile(view);
+  if (!sample.empty() && (allows("POST") || allows("PUT"))) {
+    if (!allows("POST")) absl::StrAppend(&line, " -X PUT");
+    const std::string type = ContentType(sample);
+    absl::StrAppend(&line, " --data-binary ", ShellQuote(absl::StrCat("@", sample)), " -H ",
+                    ShellQuote(absl::StrCat("Content-Type: ", type)));
+    // A picture on a terminal helps nobody.
+    if (absl::StartsWith(type, "image/")) absl::StrAppend(&line, " -o out", fs::path(sample).extension().string());
+  } else if (allows("GET")) {
+    // curl's own default.
+  } else if (allows("POST")) {
+    absl::StrAppend(&line, " -d hello");
+  } else {
+    absl::StrAppend(&line, " -X ", http->methods.front());
+    if (http->methods.front() != "HEAD" && http->methods.front() != "DELETE") absl::StrAppend(&line, " -d hello");
+  }
+  return absl::StrCat(line, " ", ShellQuote(url));
+}
+
+}  // namespace mayfly::cli
