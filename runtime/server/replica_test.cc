@@ -1,0 +1,94 @@
+#include "runtime/server/replica.h"
+
+#include <gmock/gmock.h>
+
+#include "runtime/server/testing.h"
+
+namespace mayfly::runtime {
+namespace {
+
+class Collector final : public ResponseSink {
+ public:
+  void OnPart(v1::ResponsePart&& part) override { last = std::move(part); }
+  v1::ResponsePart last;
+};
+
+class ReplicaTest : public ServerTest {
+ protected:
+  std::shared_ptr<PoolCall> Start(const std::string& id) {
+    v1::Start start;
+    start.set_invocation_id(id);
+    return replica_->Start(start, "", true, sink_);
+  }
+  std::shared_ptr<Collector> sink_ = std::make_shared<Collector>();
+};
+
+TEST_F(ReplicaTest, LoadingTheSameRevisionAgainChangesNothing) {
+  v1::LoadReply first;
+  ASSERT_TRUE(replica_->Load(LoadOf("r1"), first).ok());
+  v1::LoadReply second;
+  ASSERT_TRUE(replica_->Load(LoadOf("r1", 9), second).ok());
+  EXPECT_EQ(second.check_us(), first.check_us());
+  EXPECT_EQ(replica_->capacity().slots(), 4u);
+  EXPECT_EQ(world_.pools(), 1);
+}
+
+TEST_F(ReplicaTest, TheOldRevisionFinishesWhatItHasAndIsGoneThen) {
+  v1::LoadReply reply;
+  ASSERT_TRUE(replica_->Load(LoadOf("r1"), reply).ok());
+  Start("old");
+  ASSERT_TRUE(replica_->Load(LoadOf("r2"), reply).ok());
+  Start("new");
+  EXPECT_EQ(world_.Await("old")->revision, "r1");
+  EXPECT_EQ(world_.Await("new")->revision, "r2");
+  EXPECT_EQ(world_.pools(), 2);
+  EXPECT_FALSE(world_.Await("old")->ended);
+  world_.AnswerOk(*world_.Await("old"), "");
+  EXPECT_EQ(sink_->last.result().outcome(), v1::OUTCOME_OK);
+  EXPECT_TRUE(world_.AwaitPools(1));
+}
+
+TEST_F(ReplicaTest, BoundsHowManyOldRevisionsFinishAtOnce) {
+  v1::LoadReply reply;
+  absl::Status status;
+  int loads = 0;
+  for (; loads < 20 && status.ok(); ++loads) {
+    status = replica_->Load(LoadOf("r" + std::to_string(loads)), reply);
+    Start("i" + std::to_string(loads));
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(world_.pools(), 5);
+}
+
+TEST_F(ReplicaTest, DrainCountsWhatOldRevisionsStillRun) {
+  v1::LoadReply reply;
+  ASSERT_TRUE(replica_->Load(LoadOf("r1"), reply).ok());
+  Start("old");
+  ASSERT_TRUE(replica_->Load(LoadOf("r2"), reply).ok());
+  Start("new");
+  EXPECT_EQ(replica_->Drain(std::chrono::steady_clock::now()), 2u);
+  EXPECT_EQ(replica_->NotReadyReason(), "draining");
+  EXPECT_EQ(replica_->Load(LoadOf("r3"), reply).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ReplicaTest, ItsEndDoesNotWaitForInvocations) {
+  v1::LoadReply reply;
+  ASSERT_TRUE(replica_->Load(LoadOf("r1"), reply).ok());
+  Start("old");
+  ASSERT_TRUE(replica_->Load(LoadOf("r2"), reply).ok());
+  Start("new");
+  server_.reset();
+  replica_.reset();
+  EXPECT_TRUE(world_.Await("old")->cancelled);
+  EXPECT_TRUE(world_.Await("new")->cancelled);
+}
+
+TEST_F(ReplicaTest, RemembersTheNewestEpoch) {
+  EXPECT_TRUE(replica_->Admit(3).ok());
+  EXPECT_TRUE(replica_->Admit(3).ok());
+  EXPECT_TRUE(replica_->Admit(4).ok());
+  EXPECT_EQ(replica_->Admit(3).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace mayfly::runtime
