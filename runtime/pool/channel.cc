@@ -1,0 +1,94 @@
+#include "runtime/pool/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "runtime/ipc/futex.h"
+
+namespace mayfly::runtime {
+namespace {
+
+// A request that left more than this behind gives its pages back once its worker is idle.
+constexpr std::size_t kKeptRequestBytes = 256u << 10;
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Channel>> Channel::Create(std::uint64_t max_request_bytes) {
+  base::FileDescriptor memory(memfd_create("mayfly-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory) return base::ErrnoStatus(errno, "memfd_create");
+  const std::size_t bytes = ipc::kRequestOffset + ipc::RequestAreaBytes(max_request_bytes);
+  if (ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0 ||
+      fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return base::ErrnoStatus(errno, "size a worker's channel");
+  }
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  if (base == MAP_FAILED) return base::ErrnoStatus(errno, "map a worker's channel");
+  return std::make_shared<Channel>(std::move(memory), static_cast<char*>(base), bytes);
+}
+
+Channel::Channel(base::FileDescriptor memory, char* base, std::size_t bytes)
+    : memory_(std::move(memory)),
+      base_(base),
+      bytes_(bytes),
+      header_(*new(base) ipc::ChannelHeader),
+      ring_(header_, base + ipc::kRingOffset) {}
+
+Channel::~Channel() { munmap(base_, bytes_); }
+
+void Channel::Wake() {
+  header_.wake.fetch_add(1, std::memory_order_seq_cst);
+  if (header_.sleeping.load(std::memory_order_seq_cst) != 0) ipc::FutexWake(header_.wake);
+}
+
+void Channel::Admit() {
+  header_.admitted.store(1, std::memory_order_release);
+  Wake();
+}
+
+void Channel::Give() {
+  header_.request.store(++given_, std::memory_order_release);
+  Wake();
+}
+
+void Channel::Leave() {
+  header_.leave.store(1, std::memory_order_release);
+  Wake();
+}
+
+void Channel::ReleaseRing() {
+  if (ring_.Release() && header_.sleeping.load(std::memory_order_relaxed) != 0) Wake();
+}
+
+bool Channel::taken() const { return header_.taken.load(std::memory_order_acquire) == given_; }
+
+void Channel::Arm() {
+  header_.armed.store(1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void Channel::HandOver() {
+  const bool pending = given_ != 0;
+  std::memset(base_, 0, sizeof(ipc::ChannelHeader));
+  new (&ring_) ipc::RingReader(header_, base_ + ipc::kRingOffset);
+  given_ = 0;
+  if (pending) Give();
+}
+
+void Channel::NoteWritten(std::size_t end) { written_ = std::max(written_, end); }
+
+void Channel::Trim() {
+  if (written_ <= kKeptRequestBytes) return;
+  fallocate(memory_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+            static_cast<off_t>(ipc::kRequestOffset + kKeptRequestBytes),
+            static_cast<off_t>(ipc::RoundUp(written_ - kKeptRequestBytes, ipc::kPageBytes)));
+  written_ = 0;
+}
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,123 @@
+#include "runtime/pool/death.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+
+namespace mayfly::runtime {
+namespace {
+
+Death Make(v1::Outcome outcome, const char* reason, std::string message) {
+  Death death;
+  death.outcome = outcome;
+  death.problem.set_component("function");
+  death.problem.set_reason(reason);
+  death.problem.set_message(std::move(message));
+  return death;
+}
+
+const char* Reason(int signal) {
+  switch (signal) {
+    case SIGSEGV:
+      return "SegmentationFault";
+    case SIGBUS:
+      return "BusError";
+    case SIGFPE:
+      return "ArithmeticFault";
+    case SIGILL:
+      return "IllegalInstruction";
+    case SIGABRT:
+      return "Aborted";
+    case SIGSYS:
+      return "ForbiddenSystemCall";
+    case SIGKILL:
+      return "WorkerKilled";
+    default:
+      return "Signalled";
+  }
+}
+
+std::string Describe(int signal, const CrashNotes& notes) {
+  switch (signal) {
+    case SIGSEGV:
+      if (notes.kind != ipc::CrashKind::kSignal)
+        return "the handler touched memory that is not its own (SIGSEGV)";
+      return fmt::format("the handler touched memory that is not its own, at address {:#x} (SIGSEGV)",
+                         notes.address);
+    case SIGBUS:
+      return "the handler touched memory that has nothing behind it (SIGBUS)";
+    case SIGFPE:
+      return "the handler divided by zero or overflowed (SIGFPE)";
+    case SIGILL:
+      return "the handler ran into an illegal instruction (SIGILL); was it built for a newer CPU?";
+    case SIGABRT:
+      return "the handler called abort() (SIGABRT)";
+    case SIGSYS:
+      return "the handler made a system call that workers may not make (SIGSYS)";
+    case SIGKILL:
+      return "the worker was killed from outside (SIGKILL): by a person, or by the kernel for want of memory";
+    default:
+      return fmt::format("the worker died of signal {} ({})", signal, strsignal(signal));
+  }
+}
+
+}  // namespace
+
+CrashNotes CopyCrashReport(const ipc::CrashReport& report) {
+  CrashNotes notes;
+  const std::uint32_t kind = report.kind.load(std::memory_order_acquire);
+  if (kind > static_cast<std::uint32_t>(ipc::CrashKind::kOutOfMemory)) return notes;
+  notes.kind = static_cast<ipc::CrashKind>(kind);
+  notes.signal = report.signal;
+  notes.address = report.address;
+  const std::size_t frames = std::min<std::size_t>(report.frame_count, ipc::kMaxFrames);
+  notes.frames.assign(report.frames, report.frames + frames);
+  notes.text.assign(report.text, std::min<std::size_t>(report.text_size, ipc::kCrashTextBytes));
+  notes.maps.assign(report.maps, std::min<std::size_t>(report.maps_size, ipc::kCrashMapsBytes));
+  return notes;
+}
+
+Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_bytes) {
+  if (WIFEXITED(wait_status)) {
+    const int code = WEXITSTATUS(wait_status);
+    if (notes.kind == ipc::CrashKind::kException && !notes.text.empty()) {
+      return Make(v1::OUTCOME_CRASHED, "Exited", notes.text);
+    }
+    return Make(
+        v1::OUTCOME_CRASHED, "Exited",
+        fmt::format("the handler ended its process with exit code {}; a handler returns instead", code));
+  }
+  const int signal = WTERMSIG(wait_status);
+  switch (notes.kind) {
+    case ipc::CrashKind::kOutOfMemory:
+      if (memory_bytes != 0) {
+        return Make(v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
+                    fmt::format("the handler was refused more memory (std::bad_alloc) at its limit of {} MiB",
+                                memory_bytes >> 20));
+      }
+      return Make(v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
+                  "the handler was refused more memory (std::bad_alloc)");
+    case ipc::CrashKind::kException:
+      if (signal == SIGABRT) {
+        return Make(v1::OUTCOME_CRASHED, "UncaughtException", "an exception left the handler: " + notes.text);
+      }
+      break;
+    case ipc::CrashKind::kStackOverflow:
+      if (signal == SIGSEGV) {
+        return Make(v1::OUTCOME_CRASHED, "StackOverflow",
+                    "the handler used up its stack: recursion without end, or very large local variables");
+      }
+      break;
+    case ipc::CrashKind::kNone:
+    case ipc::CrashKind::kSignal:
+      break;
+  }
+  Death death = Make(v1::OUTCOME_CRASHED, Reason(signal), Describe(signal, notes));
+  if (signal == SIGKILL) death.problem.set_component("worker");
+  return death;
+}
+
+}  // namespace mayfly::runtime

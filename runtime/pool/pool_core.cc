@@ -1,0 +1,359 @@
+#include "runtime/pool/pool_core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "runtime/pool/request_writer.h"
+#include "runtime/pool/spawn.h"
+
+namespace mayfly::runtime {
+namespace {
+
+// Reading a worker's peak memory costs more than a short invocation: it is read after long ones, and otherwise
+// this often.
+constexpr auto kPeakEvery = std::chrono::milliseconds(100);
+constexpr auto kShortSleep = std::chrono::milliseconds(50);
+constexpr auto kPeakAlwaysAfter = std::chrono::milliseconds(1);
+
+std::uint64_t MonotonicNanoseconds(std::chrono::steady_clock::time_point time) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
+}
+
+}  // namespace
+
+void Call::Write(std::string_view data, bool end) { core_->Write(*this, data, end); }
+void Call::Grant(std::uint64_t bytes) { core_->Grant(*this, bytes); }
+void Call::Cancel() { core_->Cancel(*this); }
+
+PoolCore::PoolCore(PoolOptions options, base::Metrics& metrics)
+    : options_(std::move(options)), metrics_(metrics, options_.function) {}
+
+PoolCore::~PoolCore() = default;
+
+bool PoolCore::Open(v1::Problem& problem) {
+  problem.set_component("runtime");
+  problem.set_reason("RuntimeFailed");
+  // Workers are forked by a process in between, and become children of this one.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  std::string folder = (std::filesystem::temp_directory_path() / "mayfly-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) {
+    problem.set_message("cannot make a temporary folder " + folder + ": " + strerror(errno));
+    return false;
+  }
+  temporary_folder_ = folder;
+  epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+  poke_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_ || !poke_ || !Watch(poke_.get(), EPOLLIN | EPOLLET, Source::kPoke, 0)) {
+    problem.set_message(std::string("cannot make an epoll: ") + strerror(errno));
+    return false;
+  }
+  thread_ = base::StartThread("worker-pool", [this](std::stop_token) { Run(); });
+  std::unique_lock lock(mutex_);
+  const bool decided =
+      changed_.wait_for(lock, options_.create_timeout, [this] { return loaded_ || failed_; });
+  if (loaded_) {
+    problem.Clear();
+    return true;
+  }
+  if (decided) {
+    problem = problem_;
+    return false;
+  }
+  problem.set_component("function");
+  problem.set_reason("CreateTimedOut");
+  problem.set_message("the module was not ready after " + std::to_string(options_.create_timeout.count()) +
+                      " ms: its constructors or its create() take too long or hang");
+  return false;
+}
+
+void PoolCore::Close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  Poke();
+  if (thread_.joinable()) thread_.join();
+  if (!temporary_folder_.empty()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(temporary_folder_, ignored);
+  }
+}
+
+void PoolCore::Poke() {
+  const std::uint64_t one = 1;
+  // It fails only if the counter is full, and then the thread is awake.
+  [[maybe_unused]] const ssize_t written = write(poke_.get(), &one, sizeof(one));
+}
+
+std::shared_ptr<PoolCall> PoolCore::Start(const v1::Start& start, std::string_view body, bool body_complete,
+                                          std::shared_ptr<ResponseSink> sink) {
+  auto call = std::make_shared<Call>(shared_from_this(), std::move(sink), start.invocation_id(),
+                                     options_.max_response_bytes);
+  call->deadline = std::chrono::steady_clock::now() +
+                   std::chrono::milliseconds(start.timeout_ms() == 0 ? 60'000 : start.timeout_ms());
+  call->window = start.window();
+  if (std::max<std::uint64_t>(start.body_size(), body.size()) > options_.max_request_bytes) {
+    Refuse(*call, v1::OUTCOME_FAILED, "runtime", "RequestTooLarge",
+           "the request body is larger than the limit of " + std::to_string(options_.max_request_bytes) +
+               " bytes");
+    return call;
+  }
+  std::string why_not;
+  WorkerPtr worker;
+  {
+    const std::lock_guard lock(mutex_);
+    worker = TakeWorker(why_not);
+    if (worker != nullptr) {
+      worker->call = call;
+      call->worker = worker;
+      ++busy_;
+    }
+  }
+  if (worker == nullptr) {
+    Refuse(*call, v1::OUTCOME_NOT_STARTED, "runtime", "NoFreeSlot", why_not);
+    return call;
+  }
+  // The slot is this call's alone now, so its memory is written without the mutex.
+  const std::shared_ptr<Channel> channel = worker->channel;
+  const auto head = WriteRequestHead(start, MonotonicNanoseconds(call->deadline), channel->request_area());
+  if (head.ok()) std::memcpy(channel->request_area() + *head, body.data(), body.size());
+  const std::lock_guard lock(mutex_);
+  if (call->worker == nullptr) return call;
+  if (!head.ok()) {
+    call->too_large = true;
+    Poke();
+    return call;
+  }
+  call->body_offset = *head;
+  call->written = body.size();
+  channel->NoteWritten(*head + body.size());
+  if (body_complete) Give(*call);
+  // A thread that sleeps long does not look at memory, nor know of this deadline.
+  if (call->deadline < sleeps_until_ || last_active_ + kShortSleep < sleeps_until_) Poke();
+  return call;
+}
+
+PoolCore::WorkerPtr PoolCore::TakeWorker(std::string& why_not) {
+  if (closing_ || draining_) {
+    why_not = "the replica drains";
+    return nullptr;
+  }
+  while (!idle_.empty()) {
+    WorkerPtr worker = std::move(idle_.back());
+    idle_.pop_back();
+    // Nothing may be in the ring of a worker that runs nothing.
+    if (!worker->channel->ring().HasMore()) return worker;
+    KillWorker(worker, "BadAnswer");
+  }
+  if (taken_slots_ >= options_.slots) {
+    why_not = "all " + std::to_string(options_.slots) + " slots are busy";
+    return nullptr;
+  }
+  if (server_failures_ > 1) {
+    why_not = "the function's fork server keeps failing: " + problem_.message();
+    return nullptr;
+  }
+  auto worker = NewWorker(nullptr);
+  if (!worker.ok()) {
+    why_not = "no worker can be started: " + std::string(worker.status().message());
+    return nullptr;
+  }
+  return *worker;
+}
+
+void PoolCore::Give(Call& call) {
+  WriteBodySize(call.worker->channel->request_area(), call.written);
+  call.given = true;
+  call.given_at = std::chrono::steady_clock::now();
+  last_active_ = call.given_at;
+  if (call.worker->log != nullptr) call.worker->log->set_invocation(call.id);
+  // A thread that sleeps has armed only those that were busy then.
+  if (sleeps_until_ != Time{}) call.worker->channel->Arm();
+  call.worker->channel->Give();
+}
+
+void PoolCore::Write(Call& call, std::string_view data, bool end) {
+  std::shared_ptr<Channel> channel;
+  std::size_t at = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (call.worker == nullptr || call.given || call.too_large) return;
+    if (data.size() > options_.max_request_bytes - call.written) {
+      call.too_large = true;
+      Poke();
+      return;
+    }
+    channel = call.worker->channel;
+    at = call.body_offset + call.written;
+  }
+  std::memcpy(channel->request_area() + at, data.data(), data.size());
+  const std::lock_guard lock(mutex_);
+  if (call.worker == nullptr) return;
+  call.written += data.size();
+  channel->NoteWritten(at + data.size());
+  if (end) Give(call);
+}
+
+void PoolCore::Grant(Call& call, std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (call.worker == nullptr) return;
+  call.window += std::min(bytes, UINT64_MAX - call.window);
+  if (!call.blocked) return;
+  call.blocked = false;
+  Poke();
+}
+
+void PoolCore::Cancel(Call& call) {
+  const std::lock_guard lock(mutex_);
+  if (call.worker == nullptr) return;
+  call.cancelled = true;
+  Poke();
+}
+
+void PoolCore::Refuse(Call& call, v1::Outcome outcome, const char* component, const char* reason,
+                      std::string message) {
+  v1::ResponsePart part;
+  part.mutable_result()->set_outcome(outcome);
+  v1::Problem& problem = *part.mutable_result()->mutable_problem();
+  problem.set_component(component);
+  problem.set_reason(reason);
+  problem.set_message(std::move(message));
+  metrics_.Invocation(outcome, {}, {});
+  call.sink->OnPart(std::move(part));
+}
+
+void PoolCore::Collect(const WorkerPtr& worker) {
+  const std::shared_ptr<Call> call = worker->call;
+  Channel& channel = *worker->channel;
+  while (true) {
+    ipc::RecordKind kind{};
+    std::string payload;
+    switch (channel.ring().Next(call->window, kind, payload)) {
+      case ipc::RingReader::Result::kRecord:
+        break;
+      case ipc::RingReader::Result::kBlocked:
+        call->blocked = true;
+        [[fallthrough]];
+      case ipc::RingReader::Result::kEmpty:
+        channel.ReleaseRing();
+        if (call->answer.HasPart()) outbox_.push_back({call->sink, call->answer.TakePart()});
+        return;
+      case ipc::RingReader::Result::kBroken:
+        kind = static_cast<ipc::RecordKind>(0);
+        break;
+    }
+    if (kind == ipc::RecordKind::kData) call->window -= payload.size();
+    const Answer::Step step = call->answer.Take(kind, std::move(payload));
+    if (step == Answer::Step::kMore) continue;
+    channel.ReleaseRing();
+    const bool wicked = step == Answer::Step::kBroken || channel.ring().HasMore();
+    if (call->answer.stray_children()) {
+      base::log::Warn("the handler left processes behind; its worker is killed with them",
+                      {{"function", options_.function}, {"pid", worker->pid}, {"invocation", call->id}});
+    }
+    Finish(worker, !wicked && !call->answer.stray_children());
+    return;
+  }
+}
+
+void PoolCore::Finish(const WorkerPtr& worker, bool keep_worker) {
+  const std::shared_ptr<Call> call = worker->call;
+  EndCall(*call, std::move(call->answer.result()), worker);
+  if (!keep_worker) {
+    KillWorker(worker, "Retired");
+  } else if (worker->state == WorkerProcess::State::kLive) {
+    worker->idle_since = last_active_;
+    idle_.push_back(worker);
+  }
+}
+
+void PoolCore::EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker,
+                       std::chrono::microseconds used) {
+  const auto now = std::chrono::steady_clock::now();
+  std::chrono::microseconds wall{0};
+  std::chrono::microseconds cpu{0};
+  if (call.given) {
+    wall = std::chrono::duration_cast<std::chrono::microseconds>(now - call.given_at);
+    const bool alive = used.count() == 0 && worker->pid > 0;
+    if (alive) used = CpuTime(worker->pid);
+    if (used > worker->cpu_mark) cpu = used - worker->cpu_mark;
+    worker->cpu_mark = std::max(worker->cpu_mark, used);
+    if (wall >= kPeakAlwaysAfter || now - worker->peak_read_at >= kPeakEvery) {
+      if (alive) worker->peak_bytes = std::max(worker->peak_bytes, PeakResidentBytes(worker->pid));
+      worker->peak_read_at = now;
+    }
+    ++worker->invocations;
+    v1::Metering& metering = *result.mutable_metering();
+    metering.set_wall_us(static_cast<std::uint64_t>(wall.count()));
+    metering.set_cpu_us(static_cast<std::uint64_t>(cpu.count()));
+    metering.set_peak_rss_bytes(worker->peak_bytes);
+    metering.set_cold(std::exchange(cold_, false));
+  }
+  last_active_ = now;
+  metrics_.Invocation(result.outcome(), wall, cpu);
+  if (result.outcome() != v1::OUTCOME_OK) LogFailure(call, result);
+  v1::ResponsePart part;
+  if (call.answer.HasPart()) part = call.answer.TakePart();
+  *part.mutable_result() = std::move(result);
+  outbox_.push_back({call.sink, std::move(part)});
+  call.worker = nullptr;
+  worker->call = nullptr;
+  --busy_;
+  if (draining_) changed_.notify_all();
+}
+
+void PoolCore::LogFailure(const Call& call, const v1::Result& result) const {
+  const auto level = result.outcome() == v1::OUTCOME_FAILED || result.outcome() == v1::OUTCOME_CANCELLED
+                         ? base::log::Level::kInfo
+                         : base::log::Level::kWarn;
+  std::string trace;
+  for (const std::string& frame : result.backtrace()) trace += (trace.empty() ? "" : "; ") + frame;
+  base::log::Write(level, "invocation failed",
+                   {{"function", options_.function},
+                    {"revision", options_.revision},
+                    {"invocation", call.id},
+                    {"pid", call.worker != nullptr ? call.worker->pid : 0},
+                    {"reason", result.problem().reason()},
+                    {"problem", result.problem().message()},
+                    {"backtrace", trace}});
+}
+
+std::uint32_t PoolCore::Drain(Time deadline) {
+  std::unique_lock lock(mutex_);
+  draining_ = true;
+  changed_.wait_until(lock, deadline, [this] { return busy_ == 0; });
+  return busy_;
+}
+
+PoolState PoolCore::State() const {
+  const std::lock_guard lock(mutex_);
+  PoolState state;
+  state.busy = busy_;
+  state.forks = forks_;
+  for (const ServerPtr& server : servers_) {
+    if (server->state != ServerProcess::State::kGone) state.fork_server_pid = server->pid;
+  }
+  for (const WorkerPtr& worker : workers_) {
+    if (worker->pid == 0 || worker->state == WorkerProcess::State::kKilled) continue;
+    v1::WorkerInfo& info = state.workers.emplace_back();
+    info.set_pid(worker->pid);
+    info.set_revision(options_.revision);
+    info.set_busy(worker->call != nullptr);
+    info.set_invocations(worker->invocations);
+    info.set_rss_bytes(ResidentBytes(worker->pid));
+  }
+  return state;
+}
+
+}  // namespace mayfly::runtime

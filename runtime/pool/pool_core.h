@@ -1,0 +1,147 @@
+// What a WorkerPool is made of: the slots, the workers, the fork server and the thread that looks after them.
+//
+// One mutex guards it all. Callers take it to begin an invocation and to say that its body is complete; what
+// workers write is read by the pool's thread only, which sleeps in epoll on doorbells, pidfds, control sockets
+// and logs. Parts are collected under the mutex and delivered without it, so a sink may call back.
+//
+// Deadlines: the thread sleeps at most until the nearest one. While anything runs, and for a second after, it
+// wakes every kTick to look at the workers' memory; later it sleeps long, and a caller that begins something
+// pokes it.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "runtime/pool/call.h"
+#include "runtime/pool/death.h"
+#include "runtime/pool/pool_metrics.h"
+#include "runtime/pool/worker_pool.h"
+#include "runtime/pool/worker_process.h"
+
+namespace mayfly::runtime {
+
+class PoolCore : public std::enable_shared_from_this<PoolCore> {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  PoolCore(PoolOptions options, base::Metrics& metrics);
+  ~PoolCore();
+
+  // Starts the thread and the first fork server; false with `problem` if create() did not succeed in time.
+  bool Open(v1::Problem& problem);
+  // Ends every invocation, kills every process, joins the thread.
+  void Close();
+
+  std::shared_ptr<PoolCall> Start(const v1::Start& start, std::string_view body, bool body_complete,
+                                  std::shared_ptr<ResponseSink> sink);
+  void Write(Call& call, std::string_view data, bool end);
+  void Grant(Call& call, std::uint64_t bytes);
+  void Cancel(Call& call);
+
+  std::uint32_t Drain(Time deadline);
+  PoolState State() const;
+  const PoolOptions& options() const { return options_; }
+  const std::string& handler() const { return handler_; }
+  LoadTimes load_times() const { return load_times_; }
+
+ private:
+  enum class Source : std::uint64_t {
+    kPoke,
+    kControl,
+    kServerExit,
+    kServerLog,
+    kDoorbell,
+    kWorkerExit,
+    kWorkerLog
+  };
+  using WorkerPtr = std::shared_ptr<WorkerProcess>;
+  using ServerPtr = std::shared_ptr<ServerProcess>;
+  struct Delivery {
+    std::shared_ptr<ResponseSink> sink;
+    v1::ResponsePart part;
+  };
+
+  // pool_core.cc: invocations.
+  void Poke();
+  WorkerPtr TakeWorker(std::string& why_not);
+  void Give(Call& call);
+  void Collect(const WorkerPtr& worker);
+  void Finish(const WorkerPtr& worker, bool keep_worker);
+  // `used` is all CPU time of a process that was reaped; 0 to ask a living one.
+  void EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker, std::chrono::microseconds used = {});
+  void Refuse(Call& call, v1::Outcome outcome, const char* component, const char* reason,
+              std::string message);
+  void LogFailure(const Call& call, const v1::Result& result) const;
+
+  // pool_loop.cc: the thread.
+  void Run();
+  int Prepare(Time now);
+  void Handle(std::uint64_t data, Time now);
+  void Tick(Time now);
+  void CheckMemory(const WorkerPtr& worker, Time now);
+  void CheckCalls(Time now);
+  void Deliver(std::vector<Delivery>& outbox);
+  void Shutdown();
+  bool Watch(int fd, std::uint32_t events, Source source, std::uint64_t key);
+
+  // pool_processes.cc: fork servers and workers.
+  void StartServer(Time now);
+  void ReadControl(const ServerPtr& server, Time now);
+  void OnReady(const ServerPtr& server, const std::string& handler, bool forks, LoadTimes times);
+  void OnServerExit(const ServerPtr& server, Time now);
+  void ForgetServer(const ServerPtr& server);
+  void ServeWanted(Time now);
+  bool SpawnFrom(const ServerPtr& server, const WorkerPtr& worker);
+  absl::StatusOr<WorkerPtr> NewWorker(std::shared_ptr<Channel> channel);
+  void OnBorn(std::uint64_t token, pid_t pid);
+  void OnForkFailed(std::uint64_t token, int error);
+  void OnWorkerExit(const WorkerPtr& worker);
+  void KillWorker(const WorkerPtr& worker, const char* reason);
+  void RemoveWorker(const WorkerPtr& worker);
+  void Replace(const WorkerPtr& worker, const v1::Problem& why);
+  WorkerPtr FindWorker(std::uint64_t key) const;
+  ServerPtr FindServer(std::uint64_t key) const;
+  void CountWorkers();
+
+  const PoolOptions options_;
+  PoolMetrics metrics_;
+  std::string temporary_folder_;
+  base::FileDescriptor epoll_;
+  base::FileDescriptor poke_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // loaded_, problem_ or busy_
+  bool loaded_ = false;
+  bool failed_ = false;
+  v1::Problem problem_;
+  std::string handler_;
+  LoadTimes load_times_;
+  bool forks_ = true;
+  bool closing_ = false;
+  bool draining_ = false;
+  bool cold_ = true;
+  std::uint64_t next_key_ = 1;
+  std::uint32_t busy_ = 0;
+  std::uint32_t taken_slots_ = 0;  // workers that count: neither leaving nor killed
+  std::vector<WorkerPtr> workers_;
+  std::vector<WorkerPtr> idle_;  // the one used last at the back
+  std::deque<WorkerPtr> wanted_;
+  std::vector<ServerPtr> servers_;
+  std::vector<std::pair<pid_t, Time>> groups_;  // of dead leaders, until nothing of them is left
+  std::uint32_t server_failures_ = 0;
+  Time server_restart_at_{};
+  Time sleeps_until_{};  // zero while the thread is awake
+  Time last_active_{};
+  Time next_tick_{};
+  std::vector<Delivery> outbox_;
+  std::jthread thread_;
+};
+
+}  // namespace mayfly::runtime

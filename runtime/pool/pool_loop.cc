@@ -1,0 +1,258 @@
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "runtime/pool/pool_core.h"
+#include "runtime/pool/spawn.h"
+
+namespace mayfly::runtime {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(25);
+// How long after the last activity the thread goes on ticking.
+constexpr auto kStaysAwake = std::chrono::seconds(1);
+constexpr auto kLongSleep = std::chrono::seconds(1);
+constexpr auto kLeaveTimeout = std::chrono::seconds(1);
+constexpr auto kCloseTimeout = std::chrono::seconds(2);
+constexpr int kKeyBits = 56;
+
+}  // namespace
+
+bool PoolCore::Watch(int fd, std::uint32_t events, Source source, std::uint64_t key) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = (static_cast<std::uint64_t>(source) << kKeyBits) | key;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void PoolCore::Run() {
+  {
+    const std::lock_guard lock(mutex_);
+    StartServer(std::chrono::steady_clock::now());
+  }
+  std::array<epoll_event, 64> events;
+  std::vector<Delivery> outbox;
+  while (true) {
+    int timeout;
+    {
+      const std::lock_guard lock(mutex_);
+      if (closing_) break;
+      timeout = Prepare(std::chrono::steady_clock::now());
+      outbox.swap(outbox_);
+    }
+    if (!outbox.empty()) {
+      Deliver(outbox);
+      timeout = 0;
+    }
+    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+    {
+      const std::lock_guard lock(mutex_);
+      sleeps_until_ = {};
+      const auto now = std::chrono::steady_clock::now();
+      for (int i = 0; i < count; ++i) Handle(events[static_cast<std::size_t>(i)].data.u64, now);
+      for (std::size_t i = 0; i < workers_.size(); ++i) {
+        const WorkerPtr worker = workers_[i];
+        if (worker->call != nullptr && worker->call->given && !worker->call->blocked) Collect(worker);
+      }
+      outbox.swap(outbox_);
+    }
+    Deliver(outbox);
+  }
+  Shutdown();
+}
+
+// What is due, and how many milliseconds the thread may sleep after it. The bells are armed then.
+int PoolCore::Prepare(Time now) {
+  CheckCalls(now);
+  if (now >= next_tick_) {
+    Tick(now);
+    next_tick_ = now + kTick;
+  }
+  ServeWanted(now);
+  if (!outbox_.empty()) return 0;
+  Time until =
+      now + (busy_ > 0 || now - last_active_ < kStaysAwake || !groups_.empty() ? Time::duration(kTick)
+                                                                               : Time::duration(kLongSleep));
+  for (const WorkerPtr& worker : workers_) {
+    if (worker->state == WorkerProcess::State::kLeaving) until = std::min(until, worker->leave_deadline);
+    if (worker->call == nullptr) continue;
+    until = std::min(until, worker->call->deadline);
+    if (!worker->call->given || worker->call->blocked) continue;
+    worker->channel->Arm();
+    if (worker->channel->ring().HasMore()) return 0;
+  }
+  if (!wanted_.empty() && server_restart_at_ > now) until = std::min(until, server_restart_at_);
+  sleeps_until_ = until;
+  return static_cast<int>(
+      std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(until - now).count()));
+}
+
+void PoolCore::Handle(std::uint64_t data, Time now) {
+  const auto source = static_cast<Source>(data >> kKeyBits);
+  const std::uint64_t key = data & ((std::uint64_t{1} << kKeyBits) - 1);
+  switch (source) {
+    case Source::kPoke:
+    case Source::kDoorbell:
+      return;  // edges: the thread is awake, that is all
+    case Source::kControl:
+    case Source::kServerExit:
+    case Source::kServerLog: {
+      const ServerPtr server = FindServer(key);
+      if (server == nullptr) return;
+      if (source == Source::kControl) {
+        ReadControl(server, now);
+      } else if (source == Source::kServerExit) {
+        OnServerExit(server, now);
+      } else if (!server->log->ReadSome()) {
+        epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->log->fd(), nullptr);
+      }
+      return;
+    }
+    case Source::kWorkerExit:
+    case Source::kWorkerLog: {
+      const WorkerPtr worker = FindWorker(key);
+      if (worker == nullptr) return;
+      if (source == Source::kWorkerExit) {
+        OnWorkerExit(worker);
+      } else if (!worker->log->ReadSome()) {
+        epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker->log->fd(), nullptr);
+      }
+      return;
+    }
+  }
+}
+
+// Ends what is past its deadline, was cancelled, or has too large a body.
+void PoolCore::CheckCalls(Time now) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const WorkerPtr worker = workers_[i];
+    const std::shared_ptr<Call> call = worker->call;
+    if (call == nullptr || (!call->cancelled && !call->too_large && now < call->deadline)) continue;
+    v1::Result result;
+    v1::Problem& problem = *result.mutable_problem();
+    if (call->too_large) {
+      result.set_outcome(v1::OUTCOME_FAILED);
+      problem.set_component("runtime");
+      problem.set_reason("RequestTooLarge");
+      problem.set_message(
+          "the request is larger than the limits: " + std::to_string(options_.max_request_bytes) +
+          " bytes of body, " + std::to_string(ipc::kHeadRoom >> 10) + " KiB of headers");
+    } else if (call->cancelled) {
+      result.set_outcome(v1::OUTCOME_CANCELLED);
+      problem.set_component("runtime");
+      problem.set_reason("Cancelled");
+      problem.set_message("nobody waits for the answer any more");
+    } else {
+      const bool started = call->given && worker->state == WorkerProcess::State::kLive;
+      result.set_outcome(started ? v1::OUTCOME_TIMED_OUT : v1::OUTCOME_NOT_STARTED);
+      problem.set_component(started ? "function" : "runtime");
+      problem.set_reason("DeadlineExceeded");
+      problem.set_message(started       ? "the handler did not answer in time and was stopped"
+                          : call->given ? "no worker was ready before the deadline"
+                                        : "the request's body was not complete before the deadline");
+    }
+    const bool given = call->given;
+    EndCall(*call, std::move(result), worker);
+    if (given) {
+      KillWorker(worker, problem.reason().c_str());
+    } else {
+      worker->idle_since = now;
+      idle_.push_back(worker);
+    }
+  }
+}
+
+void PoolCore::Tick(Time now) {
+  std::erase_if(groups_, [now](const std::pair<pid_t, Time>& group) {
+    return !ReapGroup(group.first) || now >= group.second;
+  });
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const WorkerPtr worker = workers_[i];
+    if (worker->state == WorkerProcess::State::kLeaving && now >= worker->leave_deadline) {
+      KillWorker(worker, "DestroyTimedOut");
+    } else if (worker->state == WorkerProcess::State::kLive && worker->call != nullptr &&
+               worker->call->given) {
+      CheckMemory(worker, now);
+    } else if (worker->state == WorkerProcess::State::kLive && worker->call == nullptr) {
+      if (now - worker->idle_since >= kTick) worker->channel->Trim();
+      if (now - worker->idle_since < options_.idle_worker_lifetime) continue;
+      std::erase(idle_, worker);
+      worker->state = WorkerProcess::State::kLeaving;
+      worker->leave_deadline = now + kLeaveTimeout;
+      worker->channel->Leave();
+    }
+  }
+  CountWorkers();
+}
+
+void PoolCore::CheckMemory(const WorkerPtr& worker, Time) {
+  if (options_.worker_memory_bytes == 0) return;
+  worker->resident_bytes = ResidentBytes(worker->pid);
+  if (worker->resident_bytes <= options_.worker_memory_bytes) return;
+  v1::Result result;
+  result.set_outcome(v1::OUTCOME_OUT_OF_MEMORY);
+  v1::Problem& problem = *result.mutable_problem();
+  problem.set_component("function");
+  problem.set_reason("OutOfMemory");
+  problem.set_message("the handler used " + std::to_string(worker->resident_bytes >> 20) +
+                      " MiB of memory; its worker may use " +
+                      std::to_string(options_.worker_memory_bytes >> 20) + " MiB");
+  EndCall(*worker->call, std::move(result), worker);
+  KillWorker(worker, "OutOfMemory");
+}
+
+void PoolCore::Deliver(std::vector<Delivery>& outbox) {
+  for (Delivery& delivery : outbox) delivery.sink->OnPart(std::move(delivery.part));
+  outbox.clear();
+}
+
+// The last thing the thread does: results first, then nothing is left of any process.
+void PoolCore::Shutdown() {
+  std::vector<Delivery> outbox;
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      const WorkerPtr worker = workers_[i];
+      if (worker->call == nullptr) continue;
+      v1::Result result;
+      result.set_outcome(v1::OUTCOME_CANCELLED);
+      result.mutable_problem()->set_component("runtime");
+      result.mutable_problem()->set_reason("Cancelled");
+      result.mutable_problem()->set_message("the replica stops");
+      EndCall(*worker->call, std::move(result), worker);
+    }
+    outbox.swap(outbox_);
+  }
+  Deliver(outbox);
+  const std::lock_guard lock(mutex_);
+  std::vector<pid_t> groups;
+  for (const WorkerPtr& worker : workers_) {
+    if (worker->pid > 0) groups.push_back(worker->pid);
+  }
+  for (const ServerPtr& server : servers_) {
+    if (server->pid > 0) groups.push_back(server->pid);
+  }
+  for (const auto& [group, deadline] : groups_) groups.push_back(group);
+  for (const pid_t group : groups) KillGroup(group);
+  const Time deadline = std::chrono::steady_clock::now() + kCloseTimeout;
+  while (!groups.empty() && std::chrono::steady_clock::now() < deadline) {
+    std::erase_if(groups, [](pid_t group) { return !ReapGroup(group); });
+    // A worker that was being born when its fork server was killed announces itself, or finds nobody to.
+    for (const ServerPtr& server : servers_) ReadControl(server, deadline);
+    if (!groups.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (const WorkerPtr& worker : workers_) {
+    if (worker->log != nullptr) worker->log->Finish();
+  }
+  idle_.clear();
+  wanted_.clear();
+  workers_.clear();
+  servers_.clear();
+}
+
+}  // namespace mayfly::runtime

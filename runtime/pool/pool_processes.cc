@@ -1,0 +1,431 @@
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "runtime/ipc/control.h"
+#include "runtime/pool/pool_core.h"
+#include "runtime/pool/process_registry.h"
+#include "runtime/pool/spawn.h"
+
+namespace mayfly::runtime {
+namespace {
+
+// A fork server that lived this long had no trouble with its module.
+constexpr auto kHealthyLife = std::chrono::seconds(10);
+constexpr auto kFirstBackoff = std::chrono::milliseconds(50);
+constexpr auto kLastBackoff = std::chrono::seconds(10);
+// Workers that a dying fork server was just making announce themselves within this time, or never.
+constexpr auto kLateBirths = std::chrono::milliseconds(200);
+constexpr auto kGroupEnds = std::chrono::seconds(5);
+constexpr int kMaxReplacements = 1;
+
+CrashNotes ReadLaunchMemory(int memory) {
+  CrashNotes notes;
+  void* mapped = mmap(nullptr, sizeof(ipc::CrashReport), PROT_READ, MAP_SHARED, memory, 0);
+  if (mapped == MAP_FAILED) return notes;
+  notes = CopyCrashReport(*static_cast<const ipc::CrashReport*>(mapped));
+  munmap(mapped, sizeof(ipc::CrashReport));
+  return notes;
+}
+
+}  // namespace
+
+PoolCore::WorkerPtr PoolCore::FindWorker(std::uint64_t key) const {
+  const auto found =
+      std::find_if(workers_.begin(), workers_.end(), [key](const WorkerPtr& w) { return w->key == key; });
+  return found == workers_.end() ? nullptr : *found;
+}
+
+PoolCore::ServerPtr PoolCore::FindServer(std::uint64_t key) const {
+  const auto found =
+      std::find_if(servers_.begin(), servers_.end(), [key](const ServerPtr& s) { return s->key == key; });
+  return found == servers_.end() ? nullptr : *found;
+}
+
+void PoolCore::StartServer(Time now) {
+  ipc::LaunchBlock launch;
+  launch.module_path = options_.module_path;
+  launch.handler = options_.handler;
+  launch.config_json = options_.config_json;
+  launch.temporary_folder = temporary_folder_;
+  launch.environment.assign(options_.environment.begin(), options_.environment.end());
+  launch.memory_bytes = options_.worker_memory_bytes;
+  launch.max_request_bytes = options_.max_request_bytes;
+  launch.runtime_pid = getpid();
+  auto spawned = SpawnWorkerProgram(options_.worker_program, options_.function, launch);
+  if (!spawned.ok()) {
+    problem_.set_component("runtime");
+    problem_.set_reason("RuntimeFailed");
+    problem_.set_message(std::string(spawned.status().message()));
+    failed_ = !loaded_;
+    ++server_failures_;
+    server_restart_at_ = now + kLastBackoff;
+    changed_.notify_all();
+    return;
+  }
+  ProcessRegistry::Add(spawned->pid);
+  auto server = std::make_shared<ServerProcess>();
+  server->key = next_key_++;
+  server->pid = spawned->pid;
+  server->pidfd = std::move(spawned->pidfd);
+  server->control = std::move(spawned->control);
+  server->launch_memory = std::move(spawned->launch_memory);
+  server->log = std::make_shared<LogReader>(std::move(spawned->log), options_.function, options_.revision);
+  server->log->set_pid(server->pid);
+  server->started = now;
+  server->create_deadline = now + options_.create_timeout;
+  Watch(server->control.get(), EPOLLIN, Source::kControl, server->key);
+  Watch(server->pidfd.get(), EPOLLIN, Source::kServerExit, server->key);
+  Watch(server->log->fd(), EPOLLIN, Source::kServerLog, server->key);
+  servers_.push_back(std::move(server));
+}
+
+void PoolCore::ReadControl(const ServerPtr& server, Time now) {
+  ipc::ServerMessage message;
+  while (true) {
+    pid_t sender = 0;
+    switch (ipc::ReceiveMessage(server->control.get(), message, sender)) {
+      case ipc::Received::kNothing:
+        return;
+      case ipc::Received::kMalformed:
+        base::log::Warn("a fork server sent what it should not",
+                        {{"function", options_.function}, {"pid", server->pid}});
+        KillGroup(server->pid);
+        return;
+      case ipc::Received::kClosed:
+        epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->control.get(), nullptr);
+        server->forget_at = now;
+        return;
+      case ipc::Received::kMessage:
+        break;
+    }
+    const std::string_view text(message.text, message.text_size);
+    switch (message.kind) {
+      case ipc::ServerMessageKind::kReady:
+        if (server->state != ServerProcess::State::kCreating || sender != server->pid) break;
+        OnReady(server, std::string(text), (message.flags & ipc::kReadyForks) != 0,
+                {std::chrono::microseconds(message.map_us), std::chrono::microseconds(message.init_us)});
+        break;
+      case ipc::ServerMessageKind::kRefused: {
+        if (server->state != ServerProcess::State::kCreating) break;
+        const std::size_t zero = text.find('\0');
+        problem_.set_component("function");
+        problem_.set_reason(std::string(text.substr(0, zero)));
+        problem_.set_message(zero == std::string_view::npos ? std::string()
+                                                            : std::string(text.substr(zero + 1)));
+        failed_ = !loaded_;
+        changed_.notify_all();
+        break;
+      }
+      case ipc::ServerMessageKind::kBorn:
+        OnBorn(message.token, sender);
+        break;
+      case ipc::ServerMessageKind::kForkFailed:
+        if (sender == server->pid) OnForkFailed(message.token, message.value);
+        break;
+    }
+  }
+}
+
+void PoolCore::OnReady(const ServerPtr& server, const std::string& handler, bool forks, LoadTimes times) {
+  server->state = ServerProcess::State::kReady;
+  server_failures_ = 0;
+  if (!loaded_) {
+    handler_ = handler;
+    forks_ = forks;
+    load_times_ = times;
+    loaded_ = true;
+    last_active_ = std::chrono::steady_clock::now();
+    // The first invocation finds a worker that was forked while its request was on the way.
+    if (auto worker = NewWorker(nullptr); worker.ok()) idle_.push_back(*worker);
+    changed_.notify_all();
+  }
+}
+
+void PoolCore::OnServerExit(const ServerPtr& server, Time now) {
+  ReadControl(server, now);
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->pidfd.get(), nullptr);
+  server->log->ReadSome();
+  server->log->Finish();
+  KillGroup(server->pid);
+  int status = 0;
+  waitpid(server->pid, &status, 0);
+  ProcessRegistry::Remove(server->pid);
+  groups_.emplace_back(server->pid, now + kGroupEnds);
+  const bool was_creating = server->state == ServerProcess::State::kCreating;
+  server->state = ServerProcess::State::kGone;
+  if (server->forget_at == Time{}) server->forget_at = now + kLateBirths;
+  if (closing_) return;
+  if (was_creating && !failed_) {
+    const Death death =
+        Explain(status, ReadLaunchMemory(server->launch_memory.get()), options_.worker_memory_bytes);
+    problem_ = death.problem;
+    problem_.set_reason("CreateCrashed");
+    problem_.set_message("the module crashed while it was mapped or in create(): " + death.problem.message());
+    failed_ = !loaded_;
+    changed_.notify_all();
+  }
+  if (!loaded_) return;
+  server_failures_ = now - server->started >= kHealthyLife ? 1 : server_failures_ + 1;
+  const auto backoff =
+      std::min<Time::duration>(kFirstBackoff * (1u << std::min(server_failures_, 10u)), kLastBackoff);
+  server_restart_at_ = server_failures_ <= 1 ? now : now + backoff;
+  base::log::Warn(
+      "the fork server died; a new one is started",
+      {{"function", options_.function},
+       {"revision", options_.revision},
+       {"pid", server->pid},
+       {"status", status},
+       {"backoff_ms",
+        std::chrono::duration_cast<std::chrono::milliseconds>(server_restart_at_ - now).count()}});
+}
+
+// Workers that it did not make are wanted again.
+void PoolCore::ForgetServer(const ServerPtr& server) {
+  for (const WorkerPtr& worker : workers_) {
+    if (worker->server_key != server->key || worker->pid != 0) continue;
+    if (worker->state == WorkerProcess::State::kStarting) {
+      worker->state = WorkerProcess::State::kWanted;
+      wanted_.push_back(worker);
+    }
+  }
+  // Those that were given up while they were starting will never come.
+  for (std::size_t i = workers_.size(); i-- > 0;) {
+    const WorkerPtr worker = workers_[i];
+    if (worker->server_key == server->key && worker->pid == 0 &&
+        worker->state == WorkerProcess::State::kKilled) {
+      RemoveWorker(worker);
+    }
+  }
+  std::erase(servers_, server);
+}
+
+// Finds fork servers for the workers that wait for one, and starts those that are missing.
+void PoolCore::ServeWanted(Time now) {
+  for (std::size_t i = servers_.size(); i-- > 0;) {
+    const ServerPtr server = servers_[i];
+    if (server->state == ServerProcess::State::kGone && now >= server->forget_at) {
+      ForgetServer(server);
+    } else if (server->state == ServerProcess::State::kCreating && loaded_ &&
+               now >= server->create_deadline) {
+      KillGroup(server->pid);
+    }
+  }
+  std::size_t creating = 0;
+  bool ready = false;
+  for (std::size_t i = servers_.size(); i-- > 0;) {
+    const ServerPtr server = servers_[i];
+    if (server->state == ServerProcess::State::kCreating) ++creating;
+    if (server->state != ServerProcess::State::kReady) continue;
+    ready = true;
+    while (!wanted_.empty()) {
+      const WorkerPtr worker = wanted_.front();
+      if (worker->state != WorkerProcess::State::kWanted) {
+        wanted_.pop_front();
+        if (worker->state == WorkerProcess::State::kKilled) RemoveWorker(worker);
+        continue;
+      }
+      if (!SpawnFrom(server, worker)) break;
+      wanted_.pop_front();
+      if (!forks_) break;  // it is a worker now itself
+    }
+  }
+  if (!loaded_ || now < server_restart_at_) return;
+  if (forks_ ? !ready && creating == 0 : creating < wanted_.size()) StartServer(now);
+}
+
+bool PoolCore::SpawnFrom(const ServerPtr& server, const WorkerPtr& worker) {
+  const ipc::SpawnCommand command{worker->key, worker->channel->bytes()};
+  if (!ipc::SendCommand(server->control.get(), command,
+                        {worker->channel->memory(), worker->doorbell.get(), worker->log_write_end.get()})) {
+    return false;
+  }
+  worker->state = WorkerProcess::State::kStarting;
+  worker->server_key = server->key;
+  if (forks_) return true;
+  // The server itself becomes the worker; its socket has said all it had to.
+  worker->log_write_end.Reset();
+  worker->pid = server->pid;
+  worker->pidfd = std::move(server->pidfd);
+  worker->cpu_mark = CpuTime(worker->pid);
+  worker->log->set_pid(worker->pid);
+  worker->state = WorkerProcess::State::kLive;
+  worker->channel->Admit();
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker->pidfd.get(), nullptr);
+  Watch(worker->pidfd.get(), EPOLLIN, Source::kWorkerExit, worker->key);
+  metrics_.WorkerStarted();
+  const ServerPtr gone = server;
+  gone->log->ReadSome();
+  gone->log->Finish();
+  std::erase(servers_, gone);
+  return true;
+}
+
+absl::StatusOr<PoolCore::WorkerPtr> PoolCore::NewWorker(std::shared_ptr<Channel> channel) {
+  auto worker = std::make_shared<WorkerProcess>();
+  if (channel == nullptr) {
+    auto created = Channel::Create(options_.max_request_bytes);
+    if (!created.ok()) return created.status();
+    channel = std::move(*created);
+  }
+  auto log = MakeLogPipe();
+  if (!log.ok()) return log.status();
+  worker->key = next_key_++;
+  worker->channel = std::move(channel);
+  worker->doorbell.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!worker->doorbell) return base::ErrnoStatus(errno, "eventfd for a worker");
+  worker->log = std::make_shared<LogReader>(std::move(log->first), options_.function, options_.revision);
+  worker->log_write_end = std::move(log->second);
+  if (!Watch(worker->doorbell.get(), EPOLLIN | EPOLLET, Source::kDoorbell, worker->key) ||
+      !Watch(worker->log->fd(), EPOLLIN, Source::kWorkerLog, worker->key)) {
+    return base::ErrnoStatus(errno, "watch a worker");
+  }
+  worker->idle_since = std::chrono::steady_clock::now();
+  workers_.push_back(worker);
+  ++taken_slots_;
+  const auto ready = std::find_if(servers_.begin(), servers_.end(), [](const ServerPtr& server) {
+    return server->state == ServerProcess::State::kReady;
+  });
+  if (!wanted_.empty() || ready == servers_.end() || !SpawnFrom(*ready, worker)) {
+    wanted_.push_back(worker);
+    Poke();
+  }
+  return worker;
+}
+
+void PoolCore::OnBorn(std::uint64_t token, pid_t pid) {
+  const WorkerPtr worker = FindWorker(token);
+  // A pid is believed only if it is a child of this process that no pool knows yet.
+  if (worker == nullptr || worker->pid != 0 || !IsOwnChild(pid) || !ProcessRegistry::Add(pid)) return;
+  worker->pid = pid;
+  worker->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  worker->log_write_end.Reset();
+  worker->log->set_pid(pid);
+  setpgid(pid, pid);
+  Watch(worker->pidfd.get(), EPOLLIN, Source::kWorkerExit, worker->key);
+  if (worker->state == WorkerProcess::State::kKilled) {
+    KillGroup(pid);
+    return;
+  }
+  worker->state = WorkerProcess::State::kLive;
+  metrics_.WorkerStarted();
+  worker->channel->Admit();
+}
+
+void PoolCore::OnForkFailed(std::uint64_t token, int error) {
+  const WorkerPtr worker = FindWorker(token);
+  if (worker == nullptr || worker->pid != 0) return;
+  base::log::Warn("a worker could not be forked",
+                  {{"function", options_.function}, {"error", strerror(error)}});
+  if (worker->call != nullptr) {
+    v1::Result result;
+    result.set_outcome(v1::OUTCOME_NOT_STARTED);
+    result.mutable_problem()->set_component("worker");
+    result.mutable_problem()->set_reason("ForkFailed");
+    result.mutable_problem()->set_message(std::string("a worker could not be forked: ") + strerror(error));
+    EndCall(*worker->call, std::move(result), worker);
+  }
+  RemoveWorker(worker);
+}
+
+void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
+  // It may have answered before it died.
+  if (worker->call != nullptr && worker->call->given) {
+    worker->call->blocked = false;
+    Collect(worker);
+  }
+  worker->log->ReadSome();
+  worker->log->Finish();
+  // While the leader is not reaped, its number cannot be anyone else's.
+  KillGroup(worker->pid);
+  int status = 0;
+  rusage usage{};
+  wait4(worker->pid, &status, 0, &usage);
+  const bool was_killed = worker->state == WorkerProcess::State::kKilled;
+  const bool was_leaving = worker->state == WorkerProcess::State::kLeaving;
+  const std::shared_ptr<Call> call = worker->call;
+  const Death death =
+      Explain(status, CopyCrashReport(worker->channel->crash()), options_.worker_memory_bytes);
+  if (!was_killed && !was_leaving) metrics_.WorkerDied(death.problem.reason());
+  if (call != nullptr) {
+    if (call->given && worker->channel->taken()) {
+      v1::Result result;
+      result.set_outcome(death.outcome);
+      *result.mutable_problem() = death.problem;
+      worker->peak_bytes = std::max(worker->peak_bytes, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
+      EndCall(*call, std::move(result), worker, CpuTime(usage));
+    } else {
+      Replace(worker, death.problem);
+    }
+  } else if (!was_killed && !was_leaving) {
+    base::log::Warn("an idle worker died", {{"function", options_.function},
+                                            {"pid", worker->pid},
+                                            {"reason", death.problem.reason()},
+                                            {"problem", death.problem.message()}});
+  }
+  ProcessRegistry::Remove(worker->pid);
+  groups_.emplace_back(worker->pid, std::chrono::steady_clock::now() + kGroupEnds);
+  RemoveWorker(worker);
+}
+
+// Its invocation did not start: a fresh worker takes the channel over with all that is in it.
+void PoolCore::Replace(const WorkerPtr& worker, const v1::Problem& why) {
+  const std::shared_ptr<Call> call = worker->call;
+  if (++call->replacements <= kMaxReplacements) {
+    if (worker->state != WorkerProcess::State::kKilled) {
+      worker->state = WorkerProcess::State::kKilled;
+      --taken_slots_;
+    }
+    worker->channel->HandOver();
+    if (auto fresh = NewWorker(worker->channel); fresh.ok()) {
+      worker->call = nullptr;
+      (*fresh)->call = call;
+      call->worker = *fresh;
+      return;
+    }
+  }
+  v1::Result result;
+  result.set_outcome(v1::OUTCOME_NOT_STARTED);
+  result.mutable_problem()->set_component("worker");
+  result.mutable_problem()->set_reason("WorkerGone");
+  result.mutable_problem()->set_message("the worker died before it took the invocation: " + why.message());
+  call->given = false;
+  EndCall(*call, std::move(result), worker);
+}
+
+// Takes the worker out of its slot at once; it is reaped when the kernel is done with it.
+void PoolCore::KillWorker(const WorkerPtr& worker, const char* reason) {
+  if (worker->state == WorkerProcess::State::kKilled) return;
+  metrics_.WorkerDied(reason);
+  std::erase(idle_, worker);
+  if (worker->state != WorkerProcess::State::kLeaving) --taken_slots_;
+  const bool wanted = worker->state == WorkerProcess::State::kWanted;
+  worker->state = WorkerProcess::State::kKilled;
+  if (worker->pid != 0) KillGroup(worker->pid);
+  if (wanted) {
+    std::erase(wanted_, worker);
+    RemoveWorker(worker);
+  }
+}
+
+void PoolCore::RemoveWorker(const WorkerPtr& worker) {
+  std::erase(idle_, worker);
+  if (worker->state != WorkerProcess::State::kKilled && worker->state != WorkerProcess::State::kLeaving)
+    --taken_slots_;
+  worker->state = WorkerProcess::State::kKilled;
+  std::erase(workers_, worker);
+}
+
+void PoolCore::CountWorkers() { metrics_.Workers(busy_, idle_.size()); }
+
+}  // namespace mayfly::runtime

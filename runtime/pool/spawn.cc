@@ -1,0 +1,147 @@
+#include "runtime/pool/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace mayfly::runtime {
+namespace {
+
+absl::StatusOr<base::FileDescriptor> MakeLaunchMemory(const ipc::LaunchBlock& launch) {
+  base::FileDescriptor memory(memfd_create("mayfly-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory) return base::ErrnoStatus(errno, "memfd_create");
+  const std::string text = ipc::Encode(launch);
+  const std::size_t size = ipc::kLaunchTextOffset + text.size();
+  if (ftruncate(memory.get(), static_cast<off_t>(size)) != 0 ||
+      pwrite(memory.get(), text.data(), text.size(), ipc::kLaunchTextOffset) !=
+          static_cast<ssize_t>(text.size()) ||
+      fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return base::ErrnoStatus(errno, "write what the worker is started with");
+  }
+  return memory;
+}
+
+// Descriptors of this process for the child, moved clear of the numbers that they will have there.
+base::FileDescriptor Clear(int fd) { return base::FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 10)); }
+
+std::uint64_t ReadStatus(pid_t pid, const char* file, const char* key, std::uint64_t unit) {
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+  const base::FileDescriptor fd(open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) return 0;
+  char text[4096];
+  const ssize_t size = read(fd.get(), text, sizeof(text) - 1);
+  if (size <= 0) return 0;
+  text[size] = '\0';
+  const char* at = strstr(text, key);
+  return at == nullptr ? 0 : strtoull(at + strlen(key), nullptr, 10) * unit;
+}
+
+}  // namespace
+
+absl::StatusOr<std::pair<base::FileDescriptor, base::FileDescriptor>> MakeLogPipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return base::ErrnoStatus(errno, "pipe for a worker's log");
+  std::pair<base::FileDescriptor, base::FileDescriptor> result{base::FileDescriptor(ends[0]),
+                                                               base::FileDescriptor(ends[1])};
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return result;
+}
+
+absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const std::string& label,
+                                                  const ipc::LaunchBlock& launch) {
+  SpawnedProgram spawned;
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+    return base::ErrnoStatus(errno, "socketpair");
+  spawned.control.Reset(sockets[0]);
+  base::FileDescriptor theirs(sockets[1]);
+  const int on = 1;
+  setsockopt(sockets[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+  auto log = MakeLogPipe();
+  if (!log.ok()) return log.status();
+  auto memory = MakeLaunchMemory(launch);
+  if (!memory.ok()) return memory.status();
+  const base::FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const base::FileDescriptor fds[] = {Clear(null.get()), Clear(log->second.get()), Clear(log->second.get()),
+                                      Clear(theirs.get()), Clear(memory->get())};
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  for (int target = 0; target < 5; ++target)
+    posix_spawn_file_actions_adddup2(&actions, fds[target].get(), target);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 5);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  std::string name = "mayfly-worker";
+  std::string argument = label;
+  char* const argv[] = {name.data(), argument.data(), nullptr};
+  char* const environment[] = {nullptr};
+  const int error = posix_spawn(&spawned.pid, program.c_str(), &actions, &attributes, argv, environment);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return base::ErrnoStatus(error, "start " + program);
+  spawned.pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, spawned.pid, 0)));
+  spawned.log = std::move(log->first);
+  spawned.launch_memory = std::move(*memory);
+  return spawned;
+}
+
+bool IsOwnChild(pid_t pid) {
+  siginfo_t info;
+  return pid > 1 && waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+void KillGroup(pid_t group) {
+  if (group <= 1) return;
+  kill(-group, SIGKILL);
+  kill(group, SIGKILL);
+}
+
+bool ReapGroup(pid_t group) {
+  while (true) {
+    const pid_t pid = waitpid(-group, nullptr, WNOHANG);
+    if (pid > 0) continue;
+    if (pid < 0 && errno == EINTR) continue;
+    return pid == 0 || kill(-group, 0) == 0;
+  }
+}
+
+std::chrono::microseconds CpuTime(pid_t pid) {
+  clockid_t clock;
+  timespec time;
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return {};
+  return std::chrono::microseconds(time.tv_sec * 1'000'000 + time.tv_nsec / 1'000);
+}
+
+std::chrono::microseconds CpuTime(const rusage& usage) {
+  return std::chrono::microseconds((usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 +
+                                   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+std::uint64_t ResidentBytes(pid_t pid) {
+  return ReadStatus(pid, "statm", " ", static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+}
+
+std::uint64_t PeakResidentBytes(pid_t pid) { return ReadStatus(pid, "status", "VmHWM:", 1024); }
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,52 @@
+// Starting mayfly-worker programs, and what a parent may know about its children.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/file_descriptor.h"
+#include "base/status.h"
+#include "runtime/ipc/launch_block.h"
+
+namespace mayfly::runtime {
+
+// A mayfly-worker that was started: it maps the module, runs create(), and speaks on `control`.
+struct SpawnedProgram {
+  pid_t pid = 0;
+  base::FileDescriptor pidfd;
+  base::FileDescriptor control;
+  base::FileDescriptor log;            // what it writes to its standard output and error
+  base::FileDescriptor launch_memory;  // begins with its CrashReport
+};
+
+// Starts `program` in a process group of its own, with nothing of this process but the three pipes it is
+// given. `label` is for people who look at ps. The kernel kills it when the calling *thread* ends: call it on
+// one that lives as long as the program should.
+absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const std::string& label,
+                                                  const ipc::LaunchBlock& launch);
+
+// Whether `pid` is a child of this process, dead or alive, that was not reaped.
+bool IsOwnChild(pid_t pid);
+
+// A pipe whose read end does not block: {read, write}.
+absl::StatusOr<std::pair<base::FileDescriptor, base::FileDescriptor>> MakeLogPipe();
+
+// Ends `group` and its members at once.
+void KillGroup(pid_t group);
+
+// Reaps what has died in `group`; whether anything of it is left.
+bool ReapGroup(pid_t group);
+
+// CPU time that the process has used so far; 0 if it cannot be read.
+std::chrono::microseconds CpuTime(pid_t pid);
+std::chrono::microseconds CpuTime(const rusage& usage);
+
+// Resident bytes now, and the highest so far (0 if unknown).
+std::uint64_t ResidentBytes(pid_t pid);
+std::uint64_t PeakResidentBytes(pid_t pid);
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,64 @@
+// What a pool knows about one fork server and about one worker. Plain data, guarded by the pool's mutex.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/file_descriptor.h"
+#include "runtime/pool/channel.h"
+#include "runtime/pool/log_reader.h"
+
+namespace mayfly::runtime {
+
+class Call;
+
+// A mayfly-worker program that was started: a fork server, or, if the module may not be forked, a worker to be.
+struct ServerProcess {
+  enum class State { kCreating, kReady, kGone };
+
+  std::uint64_t key = 0;  // in the pool's epoll
+  State state = State::kCreating;
+  pid_t pid = 0;
+  base::FileDescriptor pidfd;
+  base::FileDescriptor control;
+  base::FileDescriptor launch_memory;
+  std::shared_ptr<LogReader> log;
+  std::chrono::steady_clock::time_point started;
+  std::chrono::steady_clock::time_point create_deadline;
+  std::chrono::steady_clock::time_point forget_at;  // once it is gone
+};
+
+struct WorkerProcess {
+  enum class State {
+    kWanted,    // no process yet; waits for a fork server
+    kStarting,  // a fork server was told
+    kLive,
+    kLeaving,  // was asked to end
+    kKilled,   // is gone as far as the pool's slots go; waits to be reaped
+  };
+
+  std::uint64_t key = 0;  // in the pool's epoll and in spawn commands
+  State state = State::kWanted;
+  std::uint64_t server_key = 0;  // of the fork server that was told
+  pid_t pid = 0;
+  base::FileDescriptor pidfd;
+  base::FileDescriptor doorbell;
+  base::FileDescriptor log_write_end;  // until a fork server has it
+  std::shared_ptr<Channel> channel;
+  std::shared_ptr<LogReader> log;
+  std::shared_ptr<Call> call;  // what it runs, or is about to
+  std::uint64_t invocations = 0;
+  std::chrono::microseconds cpu_mark{0};
+  std::chrono::steady_clock::time_point idle_since;
+  std::chrono::steady_clock::time_point leave_deadline;
+  std::chrono::steady_clock::time_point peak_read_at;
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t peak_bytes = 0;
+  bool over_memory = false;  // it was killed for that
+};
+
+}  // namespace mayfly::runtime

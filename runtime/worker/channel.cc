@@ -1,0 +1,89 @@
+#include "runtime/worker/channel.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/ipc/futex.h"
+
+namespace mayfly::worker {
+
+Channel::Channel(char* memory, const char* request_area, int doorbell)
+    : header_(*reinterpret_cast<ipc::ChannelHeader*>(memory)),
+      ring_(header_, memory + ipc::kRingOffset),
+      request_area_(request_area),
+      doorbell_(doorbell),
+      pid_(getpid()) {}
+
+template <typename Ready>
+void Channel::SleepUntil(const Ready& ready) {
+  while (true) {
+    const std::uint32_t wake = header_.wake.load(std::memory_order_acquire);
+    if (ready()) return;
+    header_.sleeping.store(1, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // The runtime changes `wake` before it looks at `sleeping`.
+    if (header_.wake.load(std::memory_order_seq_cst) == wake) ipc::FutexWait(header_.wake, wake);
+    header_.sleeping.store(0, std::memory_order_relaxed);
+  }
+}
+
+void Channel::WaitUntilAdmitted() {
+  SleepUntil([this] { return header_.admitted.load(std::memory_order_acquire) != 0; });
+}
+
+Channel::Work Channel::Wait() {
+  SleepUntil([this] {
+    return header_.request.load(std::memory_order_acquire) != taken_ ||
+           header_.leave.load(std::memory_order_acquire) != 0;
+  });
+  return header_.request.load(std::memory_order_acquire) != taken_ ? Work::kInvocation : Work::kLeave;
+}
+
+const ipc::Request& Channel::Take() {
+  header_.taken.store(++taken_, std::memory_order_seq_cst);
+  return *reinterpret_cast<const ipc::Request*>(request_area_);
+}
+
+void Channel::Put(ipc::RecordKind kind, const void* a, std::size_t a_size, const void* b,
+                  std::size_t b_size) {
+  EndStrayChild();
+  WaitForRoom(a_size + b_size);
+  ring_.Put(kind, a, a_size, b, b_size);
+}
+
+void Channel::PutData(const void* data, std::size_t size) {
+  EndStrayChild();
+  const char* at = static_cast<const char*>(data);
+  while (size > 0) {
+    WaitForRoom(std::min<std::size_t>(size, 4096));
+    const std::size_t piece = std::min({size, ring_.Room(), ipc::kMaxDataRecord});
+    ring_.Put(ipc::RecordKind::kData, at, piece);
+    at += piece;
+    size -= piece;
+    if (size > 0) Flush();
+  }
+}
+
+void Channel::Flush() {
+  if (!ring_.Publish()) return;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (header_.armed.load(std::memory_order_relaxed) == 0 || header_.armed.exchange(0) == 0) return;
+  const std::uint64_t one = 1;
+  // Nothing is to be done if it fails: the runtime also looks when its own timer fires.
+  [[maybe_unused]] const ssize_t written = write(doorbell_, &one, sizeof(one));
+}
+
+void Channel::WaitForRoom(std::size_t bytes) {
+  // Room() is 0 when even an empty record does not fit, so one byte more is asked for.
+  const std::size_t wanted = std::max<std::size_t>(bytes, 1);
+  if (ring_.Room() >= wanted) return;
+  Flush();
+  SleepUntil([this, wanted] { return ring_.Room() >= wanted; });
+}
+
+void Channel::EndStrayChild() const {
+  if (getpid() != pid_) _exit(0);
+}
+
+}  // namespace mayfly::worker

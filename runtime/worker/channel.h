@@ -1,0 +1,59 @@
+// A worker's side of its channel: the shared memory, the doorbell, and the process that they belong to.
+//
+// A child that a handler forked has them too, but must not speak: every call ends such a child.
+//
+// Main thread only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+
+#include "runtime/ipc/layout.h"
+#include "runtime/ipc/ring.h"
+
+namespace mayfly::worker {
+
+class Channel {
+ public:
+  // Takes over `memory` (mapped: kRequestOffset bytes writable) and `doorbell`.
+  Channel(char* memory, const char* request_area, int doorbell);
+
+  enum class Work { kInvocation, kLeave };
+  // Waits until the runtime has admitted this worker.
+  void WaitUntilAdmitted();
+  // Waits for the next invocation.
+  Work Wait();
+  // The request that Wait() announced; tells the runtime that it will run now.
+  const ipc::Request& Take();
+
+  // Puts a record, waiting while the ring is too full. REQUIRES: it fits into an empty ring.
+  void Put(ipc::RecordKind kind, const void* a, std::size_t a_size, const void* b = nullptr,
+           std::size_t b_size = 0);
+  // Puts body bytes as records as large as fit.
+  void PutData(const void* data, std::size_t size);
+  // Shows the runtime what was put.
+  void Flush();
+
+  const char* request_area() const { return request_area_; }
+  ipc::CrashReport& crash() { return header_.crash; }
+  // Which invocation runs, for log lines.
+  std::uint32_t sequence() const { return taken_; }
+  // Ends this process at once if it is a child that user code forked.
+  void EndStrayChild() const;
+
+ private:
+  void WaitForRoom(std::size_t bytes);
+  // Sleeps until the runtime changes `wake`, unless `ready` holds.
+  template <typename Ready>
+  void SleepUntil(const Ready& ready);
+
+  ipc::ChannelHeader& header_;
+  ipc::RingWriter ring_;
+  const char* const request_area_;
+  const int doorbell_;
+  const pid_t pid_;
+  std::uint32_t taken_ = 0;
+};
+
+}  // namespace mayfly::worker

@@ -1,0 +1,147 @@
+#include "runtime/worker/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "runtime/worker/channel.h"
+#include "runtime/worker/crash.h"
+#include "runtime/worker/host.h"
+
+namespace mayfly::worker {
+namespace {
+
+// The runtime adopts a forked worker when the process in between has ended; only then may the worker ask to die
+// with its parent.
+void TieToRuntime(pid_t runtime) {
+  for (int i = 0; getppid() != runtime; ++i) {
+    if (i > 200'000) _exit(1);
+    sched_yield();
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != runtime) _exit(1);
+}
+
+// Makes the mayfly_event that a Request describes; the tables are kept for the next one.
+class EventView {
+ public:
+  const mayfly_event& Make(const ipc::Request& request, const char* area) {
+    area_ = area;
+    pairs_.clear();
+    pairs_.reserve(std::size_t{request.attributes.count} + request.headers.count + request.parameters.count);
+    event_ = {};
+    event_.size = sizeof(event_);
+    event_.invocation_id = Text(request.invocation_id);
+    event_.attempt = request.attempt;
+    event_.is_http = request.is_http;
+    event_.deadline_ns = request.deadline_ns;
+    event_.id = Text(request.id);
+    event_.source = Text(request.source);
+    event_.type = Text(request.type);
+    event_.subject = Text(request.subject);
+    event_.time = Text(request.time);
+    event_.data_content_type = Text(request.data_content_type);
+    event_.method = Text(request.method);
+    event_.path = Text(request.path);
+    event_.query = Text(request.query);
+    event_.attributes = Pairs(request.attributes);
+    event_.attribute_count = request.attributes.count;
+    event_.headers = Pairs(request.headers);
+    event_.header_count = request.headers.count;
+    event_.parameters = Pairs(request.parameters);
+    event_.parameter_count = request.parameters.count;
+    event_.body = area + request.body_offset;
+    event_.body_size = request.body_size;
+    return event_;
+  }
+
+ private:
+  mayfly_str Text(ipc::Span span) const { return {area_ + span.offset, span.size}; }
+  const mayfly_pair* Pairs(ipc::PairTable table) {
+    const std::size_t first = pairs_.size();
+    const auto* spans = reinterpret_cast<const ipc::SpanPair*>(area_ + table.offset);
+    for (std::uint32_t i = 0; i < table.count; ++i) {
+      pairs_.push_back({Text(spans[i].name), Text(spans[i].value)});
+    }
+    return pairs_.data() + first;
+  }
+
+  const char* area_ = nullptr;
+  mayfly_event event_{};
+  std::vector<mayfly_pair> pairs_;
+};
+
+// Whether the handler left a process behind, dead or alive. Orphans of its children are found too: a worker is
+// the reaper of its descendants.
+bool HasChildren() {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+void Redirect(int log) {
+  dup2(log, STDOUT_FILENO);
+  dup2(log, STDERR_FILENO);
+  setvbuf(stdout, nullptr, _IOLBF, 0);
+}
+
+}  // namespace
+
+void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnCommand& command,
+           const std::array<int, ipc::kSpawnDescriptors>& fds, int control, bool forked) {
+  if (forked) TieToRuntime(launch.runtime_pid);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+
+  const int doorbell = fcntl(fds[1], F_DUPFD_CLOEXEC, ipc::kDoorbellFd);
+  const int log = fcntl(fds[2], F_DUPFD_CLOEXEC, ipc::kLogFd);
+  Redirect(fds[2]);
+  void* memory = mmap(nullptr, ipc::kRequestOffset, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+  const std::size_t area_bytes = ipc::RequestAreaBytes(launch.max_request_bytes);
+  void* area = mmap(nullptr, area_bytes, PROT_READ, MAP_SHARED, fds[0], ipc::kRequestOffset);
+  if (doorbell < 0 || log < 0 || memory == MAP_FAILED || area == MAP_FAILED) _exit(1);
+  for (const int fd : fds) close(fd);
+
+  static Channel channel(static_cast<char*>(memory), static_cast<const char*>(area), doorbell);
+  SetLogDescriptor(log);
+  SetChannel(&channel);
+  SetCrashReport(&channel.crash());
+
+  if (forked) {
+    ipc::ServerMessage born{};
+    born.kind = ipc::ServerMessageKind::kBorn;
+    born.token = command.token;
+    if (!ipc::SendMessage(control, born)) _exit(1);
+    close(control);
+    channel.WaitUntilAdmitted();
+    std::string problem;
+    if (!module.AfterFork(problem)) {
+      ReportProblem("after_fork: " + problem);
+      _exit(1);
+    }
+  } else {
+    close(control);
+  }
+
+  Response response(channel);
+  EventView view;
+  while (channel.Wait() == Channel::Work::kInvocation) {
+    const mayfly_event& event = view.Make(channel.Take(), channel.request_area());
+    const int result = module.Handle(event, reinterpret_cast<mayfly_response*>(&response));
+    channel.EndStrayChild();
+    response.Done(result, HasChildren());
+  }
+  module.Destroy();
+  fflush(nullptr);
+  _exit(0);
+}
+
+}  // namespace mayfly::worker

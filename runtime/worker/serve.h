@@ -1,0 +1,15 @@
+// The life of a worker: wait, run the handler, tell, and wait again.
+#pragma once
+
+#include "runtime/ipc/control.h"
+#include "runtime/ipc/launch_block.h"
+#include "runtime/worker/module.h"
+
+namespace mayfly::worker {
+
+// Serves until told to leave, and ends the process. `fds` are the channel, the doorbell and the log, as a
+// SpawnCommand brings them. A forked worker announces itself on `control` and waits until it is admitted.
+[[noreturn]] void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnCommand& command,
+                        const std::array<int, ipc::kSpawnDescriptors>& fds, int control, bool forked);
+
+}  // namespace mayfly::worker
