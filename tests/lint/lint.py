@@ -222,6 +222,22 @@ def check_links(tree):
                     yield path, number, f"the link to {target} leads nowhere"
 
 
+def check_promises(tree):
+    """A test that docs/reliability.md names exists."""
+    page = "docs/reliability.md"
+    if page not in tree.files:
+        return
+    tests = set()
+    for path in tree.of("_test.cc"):
+        text = "\n".join(tree.lines(path))
+        for suite, case in re.findall(r"\b(?:TYPED_)?(?:RC_GTEST_(?:FIXTURE_)?PROP|TEST(?:_F|_P)?)\(\s*(\w+),\s*(\w+)", text):
+            tests.add(f"{suite}.{case}")
+    for number, line in enumerate(tree.lines(page), 1):
+        for name in re.findall(r"`([A-Z]\w+\.[A-Z]\w+)`", line):
+            if name not in tests:
+                yield page, number, f"there is no test {name}"
+
+
 def check_format(tree, fix=False):
     """clang-format 19 leaves the tree as it is."""
     tool = shutil.which("clang-format-19")
@@ -248,6 +264,7 @@ CHECKS = {
     "includes": check_includes,
     "length": check_length,
     "links": check_links,
+    "promises": check_promises,
     "sorted": check_sorted,
     "todo": check_todo,
     "whitespace": check_whitespace,

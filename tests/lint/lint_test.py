@@ -83,6 +83,11 @@ class Lint(unittest.TestCase):
     def test_a_link_that_leads_nowhere_is_found(self):
         self.assertEqual(len(self.problems("links", docs__x_DOT_md="[a](y.md) [b](x.md#part) [c](https://example.com)\n")), 1)
 
+    def test_a_test_that_the_reliability_page_names_must_exist(self):
+        page = "| a crash | `Pool.Survives` |\n| a hang | `Pool.Kills` |\n"
+        (problem,) = self.problems("promises", docs__reliability_DOT_md=page, base__x_test_DOT_cc="TEST_F(Pool, Survives) {}\n")
+        self.assertIn("Pool.Kills", problem)
+
     def test_unformatted_code_is_found(self):
         style = "BasedOnStyle: Google\n"
         self.assertEqual(len(self.problems("format", base__x_DOT_cc="int   x ;\n", **{"_DOT_clang-format": style})), 1)
