@@ -121,13 +121,19 @@ def check_includes(tree):
 
 
 def check_headers(tree):
-    """A header opens with what it is for, and guards itself."""
+    """A header opens with what it is for, guards itself, and is what its .cc includes first (so it compiles alone)."""
     for path in tree.of(*HEADERS):
         lines = tree.lines(path)
         if not lines or not re.match(r"(//|/\*) ?\S", lines[0]):
             yield path, 1, "a header opens with a comment that says what it is for, and its threads"
         if not any(line.startswith("#pragma once") or re.match(r"#ifndef \w+_H(PP)?_$", line) for line in lines):
             yield path, 1, "no #pragma once"
+        source = path.removesuffix(".h") + ".cc"
+        if path.endswith(".h") and source in tree.files:
+            includes = [(number, INCLUDE.match(line)) for number, line in enumerate(tree.lines(source), 1)]
+            number, first = next(((number, match) for number, match in includes if match), (1, None))
+            if first is None or first.group(2) not in (path, os.path.basename(path)):
+                yield source, number, f"include {path} first: that shows that it compiles alone"
 
 
 def check_length(tree):

@@ -55,6 +55,12 @@ class Lint(unittest.TestCase):
         self.assertEqual(len(self.problems("headers", base__x_DOT_h="int x;\n")), 2)
         self.assertEqual(self.problems("headers", base__x_DOT_h="// What it is for.\n#pragma once\n"), [])
 
+    def test_a_source_includes_its_own_header_first(self):
+        header = "// What it is for.\n#pragma once\n"
+        late = '#include <vector>\n#include "base/x.h"\n'
+        self.assertEqual(len(self.problems("headers", base__x_DOT_h=header, base__x_DOT_cc=late)), 1)
+        self.assertEqual(self.problems("headers", base__x_DOT_h=header, base__x_DOT_cc='#include "base/x.h"\n'), [])
+
     def test_a_file_of_601_lines_is_found(self):
         self.assertEqual(len(self.problems("length", base__x_DOT_cc="\n" * 601)), 1)
         self.assertEqual(self.problems("length", base__x_DOT_cc="\n" * 600), [])
