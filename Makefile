@@ -14,7 +14,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 run: build ## Build, then serve the examples: mayfly up examples/ (PORT=9000 make run moves it)
-	@exec build/release/bin/mayfly up examples/ $(if $(PORT),--port $(PORT))
+	@exec build/release/bin/mayfly up examples/
 
 build: ## Build what users run: build/release/bin
 	@scripts/install-packages build

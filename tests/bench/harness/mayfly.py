@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shutil
+import urllib.request
 
 from harness.process import Process, free_port, tree_of
 
@@ -34,9 +35,11 @@ class Mayfly(Process):
     """Ready, in the sense of its own line, when the constructor returns. `url` is where it listens."""
 
     def __init__(self, bench, folder, name="mayfly"):
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         super().__init__(
-            name, [bench.bin / "mayfly", "up", folder, "--port", self.port], bench.out / "logs" / f"{name}.log"
+            name,
+            [bench.bin / "mayfly", "up", folder, "--port", self.port, "--admin", f"127.0.0.1:{self.admin_port}"],
+            bench.out / "logs" / f"{name}.log",
         )
         try:
             found = self.wait_for(lambda text: re.search(r"^mayfly: ready (http://\S+)", text, re.M), 60)
@@ -44,6 +47,10 @@ class Mayfly(Process):
             self.stop()
             raise
         self.url = found.group(1).rstrip("/")
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as answer:
+            return answer.read().decode()
 
     def pids(self, program):
         """The processes of one program below this one. The kernel keeps 15 bytes of a name."""

@@ -7,7 +7,6 @@ leave a second later, so that the machine does not fill up.
 import http.client
 import re
 import time
-import urllib.request
 
 from harness import mayfly
 from harness.figures import percentile
@@ -39,7 +38,7 @@ def measure(bench, figures):
             cold.append(ask(name))
             warm.append(ask(name))
             time.sleep(0.03)  # the last one's goodbye is not the next one's start
-        phases = read_phases(process)
+        phases = read_phases(process.metrics())
 
     for percent in (50, 95, 99):
         figures.add(f"cold_start_p{percent}_ms", percentile(cold, percent), "ms")
@@ -55,15 +54,10 @@ def measure(bench, figures):
         figures.note("phases: no histogram mayfly_cold_start_seconds was found")
 
 
-def read_phases(process):
+def read_phases(text):
     """{phase: (p50, p99) in ms}, interpolated within the buckets of the operator's histogram."""
-    found = re.search(r"admin\S*[= ](http://\S+)", process.text())
-    if not found:
-        return {}
-    with urllib.request.urlopen(found.group(1).rstrip("/\"") + "/metrics", timeout=10) as answer:
-        text = answer.read().decode()
     buckets = {}
-    for labels, count in re.findall(r"^mayfly_cold_start\w*_seconds_bucket\{([^}]*)\} (\S+)$", text, re.M):
+    for labels, count in re.findall(r"^mayfly_cold_start_seconds_bucket\{([^}]*)\} (\S+)$", text, re.M):
         phase = re.search(r'phase="([^"]*)"', labels)
         bound = re.search(r'le="([^"]*)"', labels).group(1)
         row = buckets.setdefault(phase.group(1) if phase else "all", {})
