@@ -23,6 +23,11 @@ class ReplicaClient {
                                                std::chrono::milliseconds timeout) = 0;
   virtual absl::StatusOr<v1::DescribeReply> Describe(const std::string& address,
                                                      std::chrono::milliseconds timeout) = 0;
+
+  // The replica at `address` is gone: drops its connection, and ends calls to it that run, with kCancelled.
+  virtual void Forget(const std::string& address) = 0;
+  // Ends the calls that run, and every later one, with kCancelled: so that whoever waits for them can stop.
+  virtual void Cancel() = 0;
 };
 
 }  // namespace mayfly::op

@@ -1,0 +1,100 @@
+#include "operator/operator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/thread.h"
+#include "operator/api/triggers.h"
+
+namespace mayfly::op {
+namespace {
+
+constexpr std::size_t kLoadThreads = 16;
+constexpr std::size_t kDrainThreads = 32;
+constexpr std::size_t kProbeThreads = 4;
+constexpr std::size_t kMaxWaiting = 10'000;
+
+}  // namespace
+
+Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& replicas, const base::Clock& clock,
+                   base::Metrics& metrics, OperatorOptions options)
+    : cluster_(cluster),
+      gateways_(gateways),
+      replicas_(replicas),
+      clock_(clock),
+      options_(std::move(options)),
+      queue_(clock),
+      scaler_(clock, metrics, options_.scaling),
+      routes_(gateways, options_.reconciler.epoch,
+              [this](const std::string& function) { queue_.Add(function); }),
+      loads_("op-load", kLoadThreads, kMaxWaiting),
+      drains_("op-drain", kDrainThreads, kMaxWaiting),
+      probes_("op-probe", kProbeThreads, kMaxWaiting),
+      reconciler_({.cluster = cluster,
+                   .replicas = replicas,
+                   .routes = routes_,
+                   .scaler = scaler_,
+                   .queue = queue_,
+                   .loads = loads_,
+                   .drains = drains_,
+                   .probes = probes_,
+                   .clock = clock,
+                   .metrics = metrics},
+                  options_.reconciler),
+      controller_("op-worker", queue_, metrics, clock,
+                  [this](const std::string& function) { return reconciler_.Reconcile(function); }) {}
+
+Operator::~Operator() { Stop(); }
+
+absl::Status Operator::Start() {
+  gateways_.OnReport([this](const v1::GatewayReport& report) { OnReport(report); });
+  absl::Status watching = cluster_.Watch([this](const std::string& function) { queue_.Add(function); });
+  if (!watching.ok()) return base::WithContext(watching, "watching the functions");
+  ClaimRoutes();
+  controller_.Start(options_.workers);
+  ticker_ = base::StartThread("op-scaler", [this](std::stop_token stop) {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    while (!stop.stop_requested()) {
+      const base::MonotonicTime next = clock_.Now() + options_.scaling.tick;
+      for (const std::string& function : scaler_.Tick()) queue_.Add(function);
+      std::unique_lock lock(mutex);
+      clock_.WaitUntil(lock, never, stop, next, [] { return false; });
+    }
+  });
+  return absl::OkStatus();
+}
+
+void Operator::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  // From the outside in: no news, no decisions, no calls, no workers. A gateway that still reports only adds keys.
+  cluster_.Unwatch();
+  gateways_.OnReport(nullptr);
+  ticker_.request_stop();
+  if (ticker_.joinable()) ticker_.join();
+  controller_.Stop();
+  replicas_.Cancel();
+  loads_.Stop();
+  drains_.Stop();
+  probes_.Stop();
+}
+
+void Operator::OnReport(const v1::GatewayReport& report) {
+  for (const std::string& function : scaler_.Observe(report)) queue_.Add(function);
+  routes_.Observe(report);
+  if (report.unreachable_replicas_size() > 0) reconciler_.OnReport(report);
+}
+
+void Operator::ClaimRoutes() {
+  std::vector<std::string> functions = cluster_.Functions();
+  std::sort(functions.begin(), functions.end());
+  for (const std::string& function : functions) {
+    const auto object = cluster_.GetFunction(function);
+    // What cannot be read now is read by its reconcile.
+    if (object.ok() && object->function) {
+      static_cast<void>(routes_.Claim(function, EffectiveHttpTriggers(*object->function)));
+    }
+  }
+}
+
+}  // namespace mayfly::op

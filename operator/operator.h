@@ -1,0 +1,80 @@
+// The Operator is the brain: it keeps every function of a Cluster in the state that its manifest and its demand ask for.
+//
+// This is the list of its parts, and the order in which they start and stop. `mayfly up` and mayfly-operator are this
+// class with different surroundings. It is never in the path of a request.
+//
+// Start() and Stop() belong to the owner's thread; Describe() and List() may be called from any.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/status.h"
+#include "operator/autoscaler/scaler.h"
+#include "operator/control/gateway_link.h"
+#include "operator/control/replica_client.h"
+#include "operator/controller/cluster.h"
+#include "operator/controller/controller.h"
+#include "operator/controller/executor.h"
+#include "operator/controller/work_queue.h"
+#include "operator/reconcilers/function_reconciler.h"
+#include "operator/reconcilers/route_table.h"
+
+namespace mayfly::op {
+
+struct OperatorOptions {
+  ReconcilerOptions reconciler;
+  ScalingRules scaling;
+  int workers = 2;  // functions reconciled at once
+};
+
+class Operator {
+ public:
+  // All that is referred to must outlive the operator.
+  Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& replicas, const base::Clock& clock,
+           base::Metrics& metrics, OperatorOptions options);
+  // Stops.
+  ~Operator();
+
+  // Watches the cluster, and reconciles from then on. Replicas that run already are adopted.
+  absl::Status Start();
+  // Returns once nothing of the operator runs any more, within a second. Replicas are left as they are. Final and idempotent.
+  void Stop();
+
+  // What is known of a function: status, replicas, recent decisions with what they were made from, events.
+  std::optional<FunctionView> Describe(const std::string& function) const {
+    return reconciler_.View(function);
+  }
+  // The same of all, in the order of their keys.
+  std::vector<FunctionView> List() const { return reconciler_.Views(); }
+
+ private:
+  void OnReport(const v1::GatewayReport& report);
+  // Claims the routes of all functions in the order of their keys: who has a route that two want does not depend on
+  // which worker is faster.
+  void ClaimRoutes();
+
+  Cluster& cluster_;
+  GatewayLink& gateways_;
+  ReplicaClient& replicas_;
+  const base::Clock& clock_;
+  const OperatorOptions options_;
+
+  WorkQueue queue_;
+  Scaler scaler_;
+  RouteTable routes_;
+  Executor loads_;
+  Executor drains_;
+  Executor probes_;
+  FunctionReconciler reconciler_;
+  Controller controller_;
+  std::jthread ticker_;
+  bool stopped_ = false;
+};
+
+}  // namespace mayfly::op

@@ -1,0 +1,81 @@
+// A Reconciliation is one pass over one function: what Reconcile(key) does, step by step.
+//
+// Lives for the length of the pass, on one thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/reconcilers/function_reconciler.h"
+#include "operator/reconcilers/function_state.h"
+
+namespace mayfly::op {
+
+class Reconciliation {
+ public:
+  Reconciliation(const ReconcilerParts& parts, const ReconcilerOptions& options, FunctionState& state);
+
+  Result Run();
+
+  // Replicas that are no longer there.
+  const std::vector<std::string>& gone() const { return gone_; }
+  // The function is gone and nothing of it is left.
+  bool retired() const { return retired_; }
+
+ private:
+  // What happened since the last pass (inbox.cc).
+  void TakeInbox();
+  void Take(const LoadDone& done);
+  void Take(const DescribeDone& done);
+  void Take(const DrainDone& done);
+  void Take(const ReportedUnreachable& report);
+  void Refuse(const Revision& revision, v1::Problem problem);
+
+  // The steps of a pass.
+  void ListReplicas();
+  void ChooseRevision();
+  void Scale(std::int32_t desired);
+  void CreateReplicas(std::int32_t missing);
+  void RemoveReplicas(std::int32_t excess);
+  void Load();
+  void Publish();
+  void MoveLeaving();
+  void MoveOneLeaving(const std::string& name, ReplicaState& replica);
+  void WriteStatus();
+  Result Retire();
+  Result Finish();
+
+  bool Alive(const ReplicaState& replica) const;
+  bool IsEndpoint(const ReplicaState& replica) const;
+  // The revision that replicas should have now; null if there is none that could serve.
+  const Revision* Target() const;
+  // Why requests cannot be served at all; nothing if they can, or if that is still to be seen.
+  std::optional<v1::Problem> Unavailable() const;
+  std::chrono::milliseconds Timeout() const;
+
+  void StartLoad(const std::string& name, ReplicaState& replica, const Revision& revision);
+  void StartDescribe(const std::string& name, ReplicaState& replica);
+  void StartDrain(const std::string& name, ReplicaState& replica);
+
+  void Lose(ReplicaState& replica, const std::string& reason, const std::string& message);
+  void NoteFailure(v1::Problem problem);
+  void Record(bool warning, const std::string& reason, const std::string& message);
+  void ObserveColdStart();
+  void WakeAt(base::MonotonicTime time);
+  void NoteError(const absl::Status& status, const std::string& context);
+
+  const ReconcilerParts& parts_;
+  const ReconcilerOptions& options_;
+  FunctionState& state_;
+  const base::MonotonicTime now_;
+
+  RouteClaim claim_;
+  std::optional<base::MonotonicTime> wake_at_;
+  absl::Status error_;
+  std::vector<std::string> gone_;
+  bool retired_ = false;
+};
+
+}  // namespace mayfly::op

@@ -1,0 +1,219 @@
+// The half of a Reconciliation that talks to replicas: calls that start here end in the inbox, and are taken in by the
+// next pass.
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "operator/reconcilers/backoff.h"
+#include "operator/reconcilers/reconciliation.h"
+
+namespace mayfly::op {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLoadMargin = 5s;  // beyond create()'s timeout: transfer, check, map
+constexpr auto kTryLater = 1s;
+constexpr int kUnansweredToLose = 3;
+
+}  // namespace
+
+void Reconciliation::StartLoad(const std::string& name, ReplicaState& replica, const Revision& revision) {
+  auto call = [&client = parts_.replicas, &queue = parts_.queue, &clock = parts_.clock, inbox = state_.inbox,
+               key = state_.key, name, address = replica.seen.address, revision, epoch = options_.epoch,
+               create_timeout = options_.create_timeout] {
+    v1::LoadRequest request = MakeLoadRequest(revision, epoch);
+    request.set_create_timeout_ms(static_cast<std::uint32_t>(create_timeout.count()));
+    const base::MonotonicTime begin = clock.Now();
+    auto reply = client.Load(address, request, create_timeout + kLoadMargin);
+    inbox->Put(LoadDone{.replica = name,
+                        .revision = revision,
+                        .begin = begin,
+                        .end = clock.Now(),
+                        .reply = std::move(reply)});
+    queue.Add(key);
+  };
+  if (!parts_.loads.Run(std::move(call))) return WakeAt(now_ + kTryLater);
+  replica.call = ReplicaState::Call::kLoad;
+}
+
+void Reconciliation::StartDescribe(const std::string& name, ReplicaState& replica) {
+  auto call = [&client = parts_.replicas, &queue = parts_.queue, inbox = state_.inbox, key = state_.key, name,
+               address = replica.seen.address, timeout = options_.describe_timeout] {
+    inbox->Put(DescribeDone{.replica = name, .reply = client.Describe(address, timeout)});
+    queue.Add(key);
+  };
+  if (!parts_.probes.Run(std::move(call))) return WakeAt(now_ + kTryLater);
+  replica.call = ReplicaState::Call::kDescribe;
+}
+
+void Reconciliation::StartDrain(const std::string& name, ReplicaState& replica) {
+  const auto timeout = Timeout() + options_.drain_margin;
+  auto call = [&client = parts_.replicas, &queue = parts_.queue, inbox = state_.inbox, key = state_.key, name,
+               address = replica.seen.address, timeout, epoch = options_.epoch] {
+    v1::DrainRequest request;
+    request.set_epoch(epoch);
+    request.set_deadline_ms(static_cast<std::uint32_t>(timeout.count()));
+    inbox->Put(DrainDone{.replica = name, .reply = client.Drain(address, request, timeout + 1s)});
+    queue.Add(key);
+  };
+  if (!parts_.drains.Run(std::move(call))) return WakeAt(now_ + kTryLater);
+  replica.call = ReplicaState::Call::kDrain;
+  replica.stage = ReplicaStage::kDraining;
+}
+
+void Reconciliation::TakeInbox() {
+  for (const Happening& happening : state_.inbox->TakeAll()) {
+    std::visit([this](const auto& what) { Take(what); }, happening);
+  }
+}
+
+void Reconciliation::Take(const LoadDone& done) {
+  const auto found = state_.replicas.find(done.replica);
+  if (found == state_.replicas.end()) return;
+  ReplicaState& replica = found->second;
+  replica.call = ReplicaState::Call::kNone;
+  if (replica.lost) return;
+
+  if (done.reply.ok() && !done.reply->has_problem()) {
+    replica.revision = done.revision.name;
+    replica.slots = static_cast<std::uint32_t>(done.revision.function->spec.concurrency);
+    replica.loaded_at = done.end;
+    state_.start_failures = 0;
+    if (state_.refused && state_.refused->revision == done.revision.name) state_.refused.reset();
+    if (!state_.good || state_.good->name != done.revision.name) {
+      Record(false, "RevisionLoaded", fmt::format("revision {} serves", done.revision.name));
+    }
+    state_.good = done.revision;
+    if (state_.cold_start && state_.cold_start->replica == done.replica) {
+      state_.cold_start->load_begin = done.begin;
+      state_.cold_start->load_end = done.end;
+      state_.cold_start->reply = *done.reply;
+    }
+    return;
+  }
+  if (state_.cold_start && state_.cold_start->replica == done.replica) state_.cold_start.reset();
+  if (done.reply.ok()) return Refuse(done.revision, done.reply->problem());
+
+  const absl::Status& status = done.reply.status();
+  const bool serves_another = !replica.revision.empty();
+  switch (status.code()) {
+    case absl::StatusCode::kCancelled:
+      replica.not_before = now_ + kTryLater;  // the operator stops
+      return;
+    case absl::StatusCode::kFailedPrecondition:
+      // Another operator, with a newer lease, commands this replica. It is not ours to harm.
+      base::log::Error("a replica obeys another operator",
+                       {{"function", state_.key}, {"replica", done.replica}, {"error", status.ToString()}});
+      replica.not_before = now_ + 5s;
+      return;
+    case absl::StatusCode::kUnavailable:
+      if (serves_another) {
+        replica.suspect = true;  // described next; what it serves may be alive
+        replica.not_before = now_ + kTryLater;
+        return;
+      }
+      break;
+    case absl::StatusCode::kDeadlineExceeded:
+      if (serves_another) {
+        v1::Problem problem;
+        problem.set_component("operator");
+        problem.set_reason("LoadTimedOut");
+        problem.set_message(fmt::format("revision {} was not loaded within {} s", done.revision.name,
+                                        std::chrono::duration<double>(done.end - done.begin).count()));
+        return Refuse(done.revision, std::move(problem));
+      }
+      break;
+    default: {
+      v1::Problem problem;
+      problem.set_component("operator");
+      problem.set_reason("LoadFailed");
+      problem.set_message(
+          fmt::format("the runtime refused to load the module: {}", std::string(status.message())));
+      return Refuse(done.revision, std::move(problem));
+    }
+  }
+  Lose(replica, "LoadFailed",
+       fmt::format("replica {} could not be given its module: {}", done.replica,
+                   std::string(status.message())));
+}
+
+void Reconciliation::Refuse(const Revision& revision, v1::Problem problem) {
+  const bool again = state_.refused && state_.refused->revision == revision.name;
+  Refusal refusal{
+      .revision = revision.name, .problem = problem, .attempts = again ? state_.refused->attempts + 1 : 1};
+  refusal.retry_at = now_ + JitteredBackoff(refusal.attempts, 10s, 5min);
+  // One that used to load and does not any more serves nobody new.
+  if (state_.good && state_.good->name == revision.name) state_.good.reset();
+  const bool told = again && state_.refused->problem.message() == problem.message();
+  state_.refused = std::move(refusal);
+  if (!told) NoteFailure(std::move(problem));
+}
+
+void Reconciliation::Take(const DescribeDone& done) {
+  const auto found = state_.replicas.find(done.replica);
+  if (found == state_.replicas.end()) return;
+  ReplicaState& replica = found->second;
+  replica.call = ReplicaState::Call::kNone;
+  replica.described_at = now_;
+  const bool was_suspect = std::exchange(replica.suspect, false);
+  if (replica.lost) return;
+  if (!done.reply.ok()) {
+    if (absl::IsCancelled(done.reply.status())) return;
+    // Slow is not dead: a machine under load may need seconds. A connection that is refused says more.
+    const bool refused = absl::IsUnavailable(done.reply.status());
+    replica.busy = std::max(replica.slots, 1u);
+    if (++replica.unanswered < (refused && was_suspect ? 1 : kUnansweredToLose)) {
+      replica.suspect = true;
+      replica.not_before = now_ + kTryLater;
+      return WakeAt(replica.not_before);
+    }
+    return Lose(replica, "ReplicaDoesNotAnswer",
+                fmt::format("replica {} does not answer: {}", done.replica,
+                            std::string(done.reply.status().message())));
+  }
+  replica.unanswered = 0;
+  const v1::DescribeReply& reply = *done.reply;
+  if (!reply.function().empty() && reply.function() != state_.key) {
+    return Lose(replica, "ForeignReplica",
+                fmt::format("replica {} serves {} and not {}", done.replica, reply.function(), state_.key));
+  }
+  replica.known = true;
+  replica.revision = reply.revision();
+  if (replica.slots == 0 || reply.capacity().slots() > 0) replica.slots = reply.capacity().slots();
+  replica.busy = reply.busy();
+  if (reply.capacity().draining() && replica.stage == ReplicaStage::kServing) {
+    // An earlier operator drained it, or its pod is being deleted: it takes nothing new.
+    replica.stage = ReplicaStage::kLeaving;
+    replica.leave_version = 0;
+    replica.leave_deadline = now_ + options_.confirm_timeout;
+    replica.revision.clear();
+  }
+}
+
+void Reconciliation::Take(const DrainDone& done) {
+  const auto found = state_.replicas.find(done.replica);
+  if (found == state_.replicas.end()) return;
+  ReplicaState& replica = found->second;
+  replica.call = ReplicaState::Call::kNone;
+  if (replica.lost || replica.stage != ReplicaStage::kDraining) return;
+  replica.stage = ReplicaStage::kDrained;
+  if (!done.reply.ok()) {
+    base::log::Warn(
+        "a replica was not drained",
+        {{"function", state_.key}, {"replica", done.replica}, {"error", done.reply.status().ToString()}});
+  } else if (done.reply->remaining() > 0) {
+    base::log::Warn(
+        "a replica is stopped with invocations that still run",
+        {{"function", state_.key}, {"replica", done.replica}, {"remaining", done.reply->remaining()}});
+  }
+}
+
+void Reconciliation::Take(const ReportedUnreachable& report) {
+  const auto found = state_.replicas.find(report.replica);
+  if (found == state_.replicas.end()) return;
+  ReplicaState& replica = found->second;
+  // A gateway repeats what it cannot reach with every report; once a second is asked.
+  if (Alive(replica) && now_ - replica.described_at >= kTryLater) replica.suspect = true;
+}
+
+}  // namespace mayfly::op

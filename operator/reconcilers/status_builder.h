@@ -1,0 +1,41 @@
+// What a function's status says, made from what the reconciler knows. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "operator/controller/cluster.h"
+#include "operator/reconcilers/route_table.h"
+
+namespace mayfly::op {
+
+struct StatusInputs {
+  const FunctionObject& object;
+  std::string wanted;          // the revision that the manifest and the artifact give; "" if there is none
+  bool wanted_loaded = false;  // some replica took it
+  bool wanted_serves = false;  // some endpoint has it
+  std::optional<v1::Problem> refused{};      // why it was refused
+  std::optional<v1::Problem> unavailable{};  // why requests cannot be served at all
+  const std::vector<RouteConflict>& conflicts;
+  bool routed = false;  // has at least one route
+  std::string url{};
+  std::int32_t replicas = 0;
+  std::int32_t ready_replicas = 0;
+  std::int32_t desired = 0;
+  std::string scaling_reason{};
+  std::optional<v1::Problem> last_failure{};
+  std::chrono::system_clock::time_point last_failure_time{};
+};
+
+// Conditions that did not change keep the time of `before`.
+FunctionStatus BuildStatus(const StatusInputs& inputs, const std::optional<FunctionStatus>& before,
+                           std::chrono::system_clock::time_point now);
+
+bool SameStatus(const FunctionStatus& a, const FunctionStatus& b);
+
+// A sentence that names every route that another function has.
+std::string ConflictMessage(const std::vector<RouteConflict>& conflicts);
+
+}  // namespace mayfly::op
