@@ -1,0 +1,511 @@
+// The reading half of a Connection; connection_answer.cc is the writing half.
+#include "gateway/http/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <utility>
+
+#include "base/log.h"
+#include "gateway/http/event_loop.h"
+#include "gateway/http/request_event.h"
+#include "gateway/http/request_ids.h"
+
+namespace mayfly::gateway {
+namespace {
+
+namespace asio = boost::asio;
+
+// What is read ahead of what can be taken.
+constexpr std::size_t kReadAhead = 64 * 1024;
+// A body up to this size is dispatched whole; of a larger one, this much is there when it is dispatched.
+constexpr std::size_t kInlineBody = 64 * 1024;
+// A JSON event is taken apart before it is dispatched, so it must fit in memory.
+constexpr std::size_t kStructuredBody = 1024 * 1024;
+// Answers to pipelined requests wait here at most; then no further request is taken.
+constexpr std::size_t kMostOutput = 256 * 1024;
+// What an answered connection throws away, read but unwanted, before it is cut.
+constexpr std::uint64_t kMostLingering = 4 * 1024 * 1024;
+// How much of the answer the function may send ahead of what the client took.
+constexpr std::uint64_t kAnswerWindow = 256 * 1024;
+
+}  // namespace
+
+Connection::Connection(EventLoop& loop, asio::ip::tcp::socket socket, std::string peer, base::Gate::Pass pass)
+    : loop_(loop), pass_(std::move(pass)), socket_(std::move(socket)), peer_(std::move(peer)) {}
+
+Connection::~Connection() = default;
+
+void Connection::Start() {
+  boost::system::error_code ignored;
+  socket_.non_blocking(true, ignored);
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  // Finds clients that are gone without a word, and those that have closed rather than shut down one side.
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  const auto set = [&](int option, int value) {
+    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, option, &value, sizeof(value));
+  };
+  set(TCP_KEEPIDLE, 20);
+  set(TCP_KEEPINTVL, 10);
+  set(TCP_KEEPCNT, 3);
+  SetReadDeadline(loop_.NowMs() + loop_.options().header_timeout.count());
+  if (loop_.draining()) {
+    Close();
+    return;
+  }
+  ArmRead();
+}
+
+void Connection::ArmRead() {
+  if (state_ == State::kClosed) return;
+  // With its input at an end or its read-ahead full, the socket is watched for its breaking only.
+  if (end_of_input_ || pending_.size() >= kReadAhead) {
+    if (error_armed_) return;
+    error_armed_ = true;
+    socket_.async_wait(asio::socket_base::wait_error,
+                       [self = shared_from_this()](const boost::system::error_code& error) {
+                         self->error_armed_ = false;
+                         if (error || self->state_ == State::kClosed) return;
+                         EventLoop& loop = self->loop_;
+                         self->Close();
+                         loop.Settle();
+                       });
+    return;
+  }
+  if (read_armed_) return;
+  read_armed_ = true;
+  socket_.async_wait(asio::socket_base::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->read_armed_ = false;
+                       if (error || self->state_ == State::kClosed) return;
+                       EventLoop& loop = self->loop_;
+                       self->OnReadable();
+                       loop.Settle();
+                     });
+}
+
+void Connection::OnReadable() {
+  while (state_ != State::kClosed && !end_of_input_ && pending_.size() < kReadAhead) {
+    const std::size_t wanted = std::min(EventLoop::kScratchSize, kReadAhead - pending_.size());
+    const ssize_t got = ::recv(socket_.native_handle(), loop_.scratch(), wanted, 0);
+    if (got > 0) {
+      Feed(loop_.scratch(), static_cast<std::size_t>(got));
+      if (static_cast<std::size_t>(got) < wanted) break;
+    } else if (got == 0) {
+      end_of_input_ = true;
+      OnEndOfInput();
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      break;
+    } else if (errno != EINTR) {
+      Close();
+    }
+  }
+  ArmRead();
+}
+
+void Connection::OnEndOfInput() {
+  switch (state_) {
+    case State::kHead:
+      // A request that still waits for its turn is answered; half a request is not.
+      if (output_.empty()) {
+        Close();
+      } else if (pending_.empty() || head_begun_) {
+        BeginClose();
+      }
+      return;
+    case State::kBody:
+    case State::kStreaming:
+      Refuse({400, "BodyCutShort", "the connection's sending side was closed within the request's body"},
+             false);
+      return;
+    case State::kAnswer:
+      return;
+    case State::kDiscard:
+      BeginClose();
+      return;
+    case State::kLinger:
+      if (output_.empty()) Close();
+      return;
+    case State::kClosed:
+      return;
+  }
+}
+
+void Connection::Feed(char* bytes, std::size_t size) {
+  body_bytes_ += size;
+  if (!pending_.empty()) {
+    pending_.append(bytes, size);
+    ProcessPending();
+    return;
+  }
+  const std::size_t taken = Process(bytes, size);
+  if (taken < size && state_ != State::kClosed) pending_.assign(bytes + taken, size - taken);
+}
+
+void Connection::ProcessPending() {
+  if (pending_.empty() || state_ == State::kClosed) return;
+  const std::size_t taken = Process(pending_.data(), pending_.size());
+  if (taken == pending_.size()) {
+    pending_ = std::string();
+  } else {
+    pending_.erase(0, taken);
+  }
+}
+
+std::size_t Connection::Process(char* bytes, std::size_t size) {
+  std::size_t at = 0;
+  while (at < size) {
+    std::string_view input(bytes + at, size - at);
+    bool more = false;
+    switch (state_) {
+      case State::kHead:
+        more = ProcessHead(bytes, size, &at);
+        break;
+      case State::kBody:
+        more = ProcessBody(&input);
+        at = size - input.size();
+        break;
+      case State::kStreaming:
+        more = ProcessStreaming(&input);
+        at = size - input.size();
+        break;
+      case State::kDiscard: {
+        std::string thrown_away;
+        const BodyDecoder::Progress progress =
+            decoder_.Decode(&input, loop_.options().limits, kInlineBody, &thrown_away);
+        at = size - input.size();
+        more = true;
+        if (progress == BodyDecoder::Progress::kDone) {
+          state_ = State::kHead;
+          SetReadDeadline(loop_.NowMs() + loop_.options().idle_timeout.count());
+        } else if (progress != BodyDecoder::Progress::kMore) {
+          BeginClose();
+        }
+        break;
+      }
+      case State::kLinger:
+        if (body_bytes_ - body_bytes_before_ > kMostLingering) Close();
+        return size;
+      case State::kAnswer:
+        break;
+      case State::kClosed:
+        return size;
+    }
+    if (!more) break;
+  }
+  return at;
+}
+
+bool Connection::ProcessHead(char* bytes, std::size_t size, std::size_t* at) {
+  if (output_.size() > kMostOutput) return false;
+  const HttpLimits& limits = loop_.options().limits;
+  Refusal refusal;
+  const std::size_t length = scanner_.Scan({bytes + *at, size - *at}, limits, &refusal);
+  if (length == 0 && !refusal) {
+    if (!head_begun_) {
+      head_begun_ = true;
+      SetReadDeadline(loop_.NowMs() + loop_.options().header_timeout.count());
+    }
+    return false;
+  }
+  head_begun_ = false;
+  scanner_.Reset();
+  RequestHead& head = loop_.head();
+  head.Clear();
+  if (!refusal) refusal = ParseHead(bytes + *at, length, limits, &head);
+  *at += length;
+  if (refusal) {
+    // The request's end is unknown: whatever follows cannot be told from it.
+    exchange_ = std::make_shared<Exchange>(loop_.inbox(), this);
+    exchange_->request_id = loop_.ids().NextInvocationId(loop_.UnixMs());
+    exchange_->method = head.method;
+    exchange_->began_us = loop_.NowUs();
+    Refuse(refusal, false);
+    return true;
+  }
+  BeginRequest(head);
+  return true;
+}
+
+void Connection::BeginRequest(const RequestHead& head) {
+  exchange_ = std::make_shared<Exchange>(loop_.inbox(), this);
+  Exchange& exchange = *exchange_;
+  exchange.began_us = loop_.NowUs();
+  v1::Start& start = exchange.request.start;
+  *start.mutable_invocation_id() = loop_.ids().NextInvocationId(loop_.UnixMs());
+  const std::string_view wanted_id = head.Header("x-request-id");
+  exchange.request_id = IsSafeRequestId(wanted_id) ? std::string(wanted_id) : start.invocation_id();
+  exchange.method = head.method;
+  exchange.http10 = head.minor_version == 0;
+  exchange.keep_alive = head.keep_alive;
+  exchange.wants_metering = head.Header("mayfly-metering") == "true";
+  if (exchange.wants_metering) exchange.invocation_id = start.invocation_id();
+  decoder_.Start(head, ~std::uint64_t{0});
+  if (head.path == "*") {
+    AnswerError(204, {}, {}, {}, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
+    return;
+  }
+  const Refusal refusal = Admit(head);
+  if (exchange_ == nullptr) return;
+  if (refusal) {
+    const bool small = head.body == RequestHead::Body::kLength && head.content_length <= kInlineBody;
+    Refuse(refusal, head.body == RequestHead::Body::kNone || (small && !head.expect_continue));
+    return;
+  }
+  read_deadline_ms_ = 0;
+  if (head.body == RequestHead::Body::kNone) {
+    Dispatch(true);
+    return;
+  }
+  state_ = State::kBody;
+  if (head.body == RequestHead::Body::kLength) {
+    start.set_body_size(head.content_length);
+    exchange.request.body.reserve(
+        static_cast<std::size_t>(std::min<std::uint64_t>(head.content_length, kInlineBody)));
+  }
+  if (head.expect_continue) {
+    output_.tail().append("HTTP/1.1 100 Continue\r\n\r\n");
+    ScheduleFlush();
+  }
+  StartBodyPeriod();
+}
+
+Refusal Connection::Admit(const RequestHead& head) {
+  Exchange& exchange = *exchange_;
+  RequestPath& path = loop_.path();
+  if (const absl::Status status = path.Parse(head.path); !status.ok()) {
+    return {400, "BadPath", std::string(status.message())};
+  }
+  const std::shared_ptr<const RouteTable>& table = loop_.routes().table();
+  const RouteMatch match = loop_.router().Match(*table, head.host, path, head.method);
+  if (match.kind == RouteMatch::Kind::kNotFound) {
+    return {404, "NoRoute", "no function is reached by this host and path"};
+  }
+  if (match.kind == RouteMatch::Kind::kMethodNotAllowed) {
+    std::string allow = "Allow: ";
+    for (std::size_t i = 0; i < match.allow.size(); ++i)
+      allow.append(i > 0 ? ", " : "").append(match.allow[i]);
+    allow += "\r\n";
+    const bool small = head.body == RequestHead::Body::kLength && head.content_length <= kInlineBody;
+    Refuse({405, "MethodNotAllowed", "the functions at this path do not take this method"},
+           head.body == RequestHead::Body::kNone || (small && !head.expect_continue), allow);
+    return {};
+  }
+  const v1::FunctionRoute& route = *match.route;
+  exchange.metrics = &loop_.function_metrics().Of(route.function());
+  if (route.has_unavailable()) {
+    v1::Result result;
+    result.set_outcome(v1::OUTCOME_NOT_STARTED);
+    *result.mutable_problem() = route.unavailable();
+    exchange.keep_alive = exchange.keep_alive && head.body == RequestHead::Body::kNone;
+    AnswerProblem(result);
+    return {};
+  }
+  const std::uint64_t max_bytes =
+      route.max_request_bytes() > 0 ? route.max_request_bytes() : loop_.options().max_request_bytes;
+  if (head.content_length > max_bytes) {
+    return {413, "RequestTooLarge", "the request's body is larger than the function takes"};
+  }
+  decoder_.Start(head, max_bytes);
+  if (Refusal refusal = FindEventMode(head, &exchange.event_mode)) return refusal;
+  v1::Start& start = exchange.request.start;
+  const RequestOrigin origin{peer_, exchange.request_id, loop_.Rfc3339(), loop_.options().trusted_hops};
+  const TraceContext trace = MakeTraceContext(head, loop_.ids());
+  if (Refusal refusal = FillEvent(head, match, trace, origin, exchange.event_mode, start.mutable_event()))
+    return refusal;
+  start.set_timeout_ms(route.timeout_ms() > 0
+                           ? route.timeout_ms()
+                           : static_cast<std::uint32_t>(loop_.options().default_timeout.count()));
+  start.set_attempt(1);
+  start.set_window(kAnswerWindow);
+  exchange.request.route = match.route;
+  return {};
+}
+
+bool Connection::ProcessBody(std::string_view* input) {
+  Exchange& exchange = *exchange_;
+  const bool structured = exchange.event_mode == EventMode::kStructured;
+  const std::size_t whole = structured ? kStructuredBody : kInlineBody;
+  std::string& body = exchange.request.body;
+  switch (decoder_.Decode(input, loop_.options().limits, whole - body.size(), &body)) {
+    case BodyDecoder::Progress::kBad:
+      Refuse({400, "BadChunk", "the chunked body's framing is broken"}, false);
+      return true;
+    case BodyDecoder::Progress::kTooLarge:
+      Refuse({413, "RequestTooLarge", "the request's body is larger than the function takes"}, false);
+      return true;
+    case BodyDecoder::Progress::kDone:
+      if (structured) {
+        if (const Refusal refusal = TakeStructuredEvent(&body, exchange.request.start.mutable_event())) {
+          Refuse(refusal, true);
+          return true;
+        }
+      }
+      exchange.request.start.set_body_size(body.size());
+      Dispatch(true);
+      return true;
+    case BodyDecoder::Progress::kMore:
+      if (body.size() < whole) return false;
+      if (structured) {
+        Refuse({413, "RequestTooLarge", "an event in JSON must not be larger than 1 MiB"}, false);
+      } else {
+        Dispatch(false);
+      }
+      return true;
+  }
+  return false;
+}
+
+void Connection::Dispatch(bool body_complete) {
+  Exchange& exchange = *exchange_;
+  read_deadline_ms_ = 0;
+  state_ = body_complete ? State::kAnswer : State::kStreaming;
+  answer_deadline_ms_ =
+      loop_.NowMs() + exchange.request.start.timeout_ms() + loop_.options().answer_grace.count();
+  UpdateDeadline();
+  DispatchRequest request = std::move(exchange.request);
+  request.body_complete = body_complete;
+  exchange.dispatched = loop_.dispatcher().Begin(std::move(request), exchange_);
+}
+
+bool Connection::ProcessStreaming(std::string_view* input) {
+  Exchange& exchange = *exchange_;
+  if (!exchange.writable || !exchange.dispatched) return false;
+  std::string data;
+  const BodyDecoder::Progress progress = decoder_.Decode(input, loop_.options().limits, kInlineBody, &data);
+  if (progress == BodyDecoder::Progress::kBad) {
+    Refuse({400, "BadChunk", "the chunked body's framing is broken"}, false);
+    return true;
+  }
+  if (progress == BodyDecoder::Progress::kTooLarge) {
+    Refuse({413, "RequestTooLarge", "the request's body is larger than the function takes"}, false);
+    return true;
+  }
+  const bool done = progress == BodyDecoder::Progress::kDone;
+  if (data.empty() && !done) return false;
+  exchange.writable = false;
+  SetReadDeadline(0);
+  if (done) state_ = State::kAnswer;
+  exchange.dispatched->Write(std::move(data), done);
+  return true;
+}
+
+void Connection::OnWritable() {
+  exchange_->writable = true;
+  if (state_ != State::kStreaming) return;
+  StartBodyPeriod();
+  ProcessPending();
+  ArmRead();
+}
+
+void Connection::StartBodyPeriod() {
+  body_bytes_before_ = body_bytes_;
+  SetReadDeadline(loop_.NowMs() + loop_.options().body_period.count());
+}
+
+void Connection::OnDeadline(std::int64_t now_ms) {
+  const HttpOptions& options = loop_.options();
+  if (answer_deadline_ms_ != 0 && now_ms >= answer_deadline_ms_) {
+    answer_deadline_ms_ = 0;
+    if (exchange_) {
+      v1::Result result;
+      result.set_outcome(v1::OUTCOME_TIMED_OUT);
+      result.mutable_problem()->set_message("the function's answer did not come within its timeout");
+      if (exchange_->answer_begun) {
+        BreakAnswer("TimedOut");
+      } else {
+        CancelExchange();
+        AnswerProblem(result);
+      }
+    }
+  }
+  if (write_deadline_ms_ != 0 && now_ms >= write_deadline_ms_) {
+    const auto seconds = static_cast<std::uint64_t>(options.write_period.count()) / 1000;
+    const std::uint64_t wanted = std::max<std::uint64_t>(1, options.min_answer_rate * seconds);
+    if (output_.sent() - sent_before_ < wanted) {
+      loop_.metrics().Refused("SlowReader");
+      Close();
+      return;
+    }
+    sent_before_ = output_.sent();
+    write_deadline_ms_ = now_ms + options.write_period.count();
+  }
+  if (read_deadline_ms_ != 0 && now_ms >= read_deadline_ms_) {
+    read_deadline_ms_ = 0;
+    const auto seconds = static_cast<std::uint64_t>(options.body_period.count()) / 1000;
+    const std::uint64_t wanted = std::max<std::uint64_t>(1, options.min_body_rate * seconds);
+    switch (state_) {
+      case State::kHead:
+        if (!head_begun_) {
+          Close();
+          return;
+        }
+        exchange_ = std::make_shared<Exchange>(loop_.inbox(), this);
+        exchange_->request_id = loop_.ids().NextInvocationId(loop_.UnixMs());
+        exchange_->began_us = loop_.NowUs();
+        Refuse({408, "RequestTimeout", "the request's head did not come in time"}, false);
+        break;
+      case State::kBody:
+      case State::kStreaming:
+        if (body_bytes_ - body_bytes_before_ >= wanted) {
+          StartBodyPeriod();
+        } else {
+          Refuse({408, "RequestTimeout", "the request's body came too slowly"}, false);
+        }
+        break;
+      case State::kDiscard:
+      case State::kLinger:
+        Close();
+        return;
+      case State::kAnswer:
+      case State::kClosed:
+        break;
+    }
+  }
+  UpdateDeadline();
+}
+
+void Connection::SetReadDeadline(std::int64_t deadline_ms) {
+  read_deadline_ms_ = deadline_ms;
+  UpdateDeadline();
+}
+
+void Connection::UpdateDeadline() {
+  if (state_ == State::kClosed) return;
+  std::int64_t next = 0;
+  for (const std::int64_t deadline : {read_deadline_ms_, write_deadline_ms_, answer_deadline_ms_}) {
+    if (deadline != 0 && (next == 0 || deadline < next)) next = deadline;
+  }
+  loop_.deadlines().Set(*this, next);
+}
+
+void Connection::CloseIfIdle() {
+  if (state_ != State::kHead || head_begun_ || !pending_.empty()) return;
+  if (output_.empty()) {
+    Close();
+  } else {
+    BeginClose();
+  }
+}
+
+void Connection::Close() {
+  if (state_ == State::kClosed) return;
+  const std::shared_ptr<Connection> kept = shared_from_this();
+  state_ = State::kClosed;
+  CancelExchange();
+  if (exchange_) {
+    exchange_->connection = nullptr;
+    exchange_.reset();
+  }
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  pending_ = std::string();
+  output_ = OutputBuffer();
+  loop_.Forget(*this);
+}
+
+}  // namespace mayfly::gateway
