@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "base/thread.h"
 #include "operator/api/triggers.h"
 
@@ -23,6 +24,7 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
       replicas_(replicas),
       clock_(clock),
       options_(std::move(options)),
+      inlet_(std::make_shared<Inlet>()),
       queue_(clock),
       scaler_(clock, metrics, options_.scaling),
       routes_(gateways, options_.reconciler.epoch,
@@ -42,12 +44,16 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
                    .metrics = metrics},
                   options_.reconciler),
       controller_("op-worker", queue_, metrics, clock,
-                  [this](const std::string& function) { return reconciler_.Reconcile(function); }) {}
+                  [this](const std::string& function) { return reconciler_.Reconcile(function); }) {
+  inlet_->operator_ = this;
+}
 
 Operator::~Operator() { Stop(); }
 
 absl::Status Operator::Start() {
-  gateways_.OnReport([this](const v1::GatewayReport& report) { OnReport(report); });
+  gateways_.OnReport([inlet = inlet_](const v1::GatewayReport& report) {
+    if (const base::Gate::Pass pass = inlet->gate.Enter()) inlet->operator_->OnReport(report);
+  });
   absl::Status watching = cluster_.Watch([this](const std::string& function) { queue_.Add(function); });
   if (!watching.ok()) return base::WithContext(watching, "watching the functions");
   ClaimRoutes();
@@ -67,9 +73,14 @@ absl::Status Operator::Start() {
 
 void Operator::Stop() {
   if (std::exchange(stopped_, true)) return;
-  // From the outside in: no news, no decisions, no calls, no workers. A gateway that still reports only adds keys.
+  // From the outside in: no news, no decisions, no workers, no calls.
   cluster_.Unwatch();
   gateways_.OnReport(nullptr);
+  inlet_->gate.Close();
+  // A report takes microseconds; what would hold one longer than this is a defect, and waiting on hides nothing.
+  while (!inlet_->gate.WaitUntil(std::chrono::steady_clock::now() + std::chrono::seconds(1))) {
+    base::log::Warn("the operator waits for a gateway's report to be taken in");
+  }
   ticker_.request_stop();
   if (ticker_.joinable()) ticker_.join();
   controller_.Stop();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/gate.h"
 #include "base/metrics.h"
 #include "base/status.h"
 #include "operator/autoscaler/scaler.h"
@@ -54,6 +55,13 @@ class Operator {
   std::vector<FunctionView> List() const { return reconciler_.Views(); }
 
  private:
+  // Where reports come in. It outlives the operator in the link's callback, so that a report which is under way when
+  // the operator stops finds a closed gate.
+  struct Inlet {
+    base::Gate gate;
+    Operator* operator_;
+  };
+
   void OnReport(const v1::GatewayReport& report);
   // Claims the routes of all functions in the order of their keys: who has a route that two want does not depend on
   // which worker is faster.
@@ -65,6 +73,7 @@ class Operator {
   const base::Clock& clock_;
   const OperatorOptions options_;
 
+  const std::shared_ptr<Inlet> inlet_;
   WorkQueue queue_;
   Scaler scaler_;
   RouteTable routes_;

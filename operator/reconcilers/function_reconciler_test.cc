@@ -275,6 +275,27 @@ TEST_F(FunctionReconcilerTest, RefusesRequestsWithTheSentenceWhenNoRevisionEverL
   EXPECT_EQ(Status("Ready"), ConditionStatus::kTrue);
 }
 
+TEST_F(FunctionReconcilerTest, IsNotReadyAtZeroWithAModuleThatWasRefused) {
+  rig_.client_.OnLoad([](const std::string&, const v1::LoadRequest&) {
+    return Refusal("NotElf", "hello.so is not an ELF file");
+  });
+  rig_.cluster_.RunAtOnce(true);
+  rig_.cluster_.Apply(rig_.Hello());
+  rig_.link_.Report(Rig::kKey, 0, 1);
+  rig_.Settle();
+  rig_.link_.Report(Rig::kKey, 0, 0);
+  rig_.Pass(400);
+  EXPECT_THAT(rig_.cluster_.All(), IsEmpty());
+  EXPECT_EQ(Status("Ready"), ConditionStatus::kFalse);
+  EXPECT_EQ(Reason("Ready"), "NotElf");
+  EXPECT_FALSE(rig_.link_.Route(Rig::kKey)->has_unavailable()) << "the next request makes it be tried again";
+  const auto loads = rig_.client_.Loads().size();
+  rig_.link_.Report(Rig::kKey, 0, 1);
+  rig_.Settle();
+  EXPECT_THAT(rig_.client_.Loads(), SizeIs(loads + 1));
+  EXPECT_TRUE(rig_.link_.Route(Rig::kKey)->has_unavailable());
+}
+
 TEST_F(FunctionReconcilerTest, LoadsAFixedModuleIntoTheReplicaThatWaitsForIt) {
   rig_.client_.OnLoad([&](const std::string&, const v1::LoadRequest& request) {
     return request.sha256() == "aa" ? Refusal("NotElf", "hello.so is not an ELF file") : v1::LoadReply();

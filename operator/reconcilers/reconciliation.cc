@@ -345,6 +345,8 @@ void Reconciliation::MoveOneLeaving(const std::string& name, ReplicaState& repli
       replica.stage = ReplicaStage::kDrained;
     } else if (replica.call != ReplicaState::Call::kNone) {
       // A Load or Describe in flight ends first; its end wakes this function.
+    } else if (now_ < replica.not_before) {
+      WakeAt(replica.not_before);
     } else if (parts_.routes.Confirmed(replica.leave_version) || now_ >= replica.leave_deadline) {
       StartDrain(name, replica);
     } else {
@@ -405,12 +407,10 @@ void Reconciliation::WriteStatus() {
   }
   for (const auto& [name, replica] : state_.replicas) {
     if (Alive(replica)) ++inputs.replicas;
-    if (IsEndpoint(replica)) {
-      ++inputs.ready_replicas;
-      if (replica.revision == inputs.wanted) inputs.wanted_serves = true;
-    }
+    if (IsEndpoint(replica)) ++inputs.ready_replicas;
   }
-  if (state_.good && state_.good->name == inputs.wanted) inputs.wanted_loaded = true;
+  inputs.wanted_loaded = state_.good && state_.good->name == inputs.wanted;
+  inputs.older_serves = state_.good || inputs.ready_replicas > 0;
   inputs.desired = state_.last_desired;
   if (const auto decision = parts_.scaler.Latest(state_.key)) inputs.scaling_reason = decision->message;
   inputs.last_failure = state_.last_failure;

@@ -196,6 +196,12 @@ void Reconciliation::Take(const DrainDone& done) {
   ReplicaState& replica = found->second;
   replica.call = ReplicaState::Call::kNone;
   if (replica.lost || replica.stage != ReplicaStage::kDraining) return;
+  if (absl::IsCancelled(done.reply.status())) {
+    // The operator stops. What runs there is for the next one to wait for.
+    replica.stage = ReplicaStage::kLeaving;
+    replica.not_before = now_ + kTryLater;
+    return;
+  }
   replica.stage = ReplicaStage::kDrained;
   if (!done.reply.ok()) {
     base::log::Warn(

@@ -82,7 +82,13 @@ Condition Ready(const StatusInputs& in) {
                 fmt::format("the newest manifest is wrong and the one before it serves: {}",
                             in.object.problem->message()));
   }
-  if (in.refused) return Make(type, ConditionStatus::kTrue, "OldRevisionServes", in.refused->message());
+  if (in.refused && in.older_serves) {
+    return Make(type, ConditionStatus::kTrue, "OldRevisionServes", in.refused->message());
+  }
+  if (in.refused) {
+    return Make(type, ConditionStatus::kFalse, in.refused->reason(),
+                in.refused->message() + " (the next request makes it be tried again)");
+  }
   if (in.ready_replicas > 0) return Make(type, ConditionStatus::kTrue, "Serving", "requests are served");
   return Make(type, ConditionStatus::kTrue, "CanServe",
               "no replica runs; requests are held while one starts");

@@ -15,7 +15,7 @@ struct StatusInputs {
   const FunctionObject& object;
   std::string wanted;          // the revision that the manifest and the artifact give; "" if there is none
   bool wanted_loaded = false;  // some replica took it
-  bool wanted_serves = false;  // some endpoint has it
+  bool older_serves = false;   // one before it serves, or would
   std::optional<v1::Problem> refused{};      // why it was refused
   std::optional<v1::Problem> unavailable{};  // why requests cannot be served at all
   const std::vector<RouteConflict>& conflicts;
