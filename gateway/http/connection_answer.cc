@@ -20,6 +20,7 @@ namespace log = base::log;
 
 // The client's window is moved on in steps of this size.
 constexpr std::uint64_t kGrantStep = 64 * 1024;
+constexpr std::int64_t kDrainingLingerMs = 200;
 
 }  // namespace
 
@@ -321,7 +322,9 @@ void Connection::AfterSending() {
     } else if (!shut_down_) {
       shut_down_ = true;
       ::shutdown(socket_.native_handle(), SHUT_WR);
-      SetReadDeadline(loop_.NowMs() + loop_.options().linger.count());
+      // A stop does not wait for clients that keep their side open.
+      const std::int64_t linger = loop_.options().linger.count();
+      SetReadDeadline(loop_.NowMs() + (loop_.draining() ? std::min(linger, kDrainingLingerMs) : linger));
       pending_ = std::string();
       ArmRead();
     }

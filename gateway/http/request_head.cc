@@ -153,6 +153,7 @@ Refusal ReadRequestLine(std::string_view line, RequestHead* head, char* base,
   if (target.size() > 7 && EqualsIgnoreCase(target.substr(0, 7), "http://")) {
     target.remove_prefix(7);
     const std::size_t end = std::min(target.find_first_of("/?"), target.size());
+    if (end == 0) return Bad("BadTarget", "the target names no host");
     *target_authority = target.substr(0, end);
     for (const char& c : *target_authority) {
       char& writable = base[&c - base];
