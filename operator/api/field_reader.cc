@@ -106,6 +106,9 @@ std::string NearestOf(std::string_view word, const std::vector<std::string>& kno
       best_distance = distance;
     }
   }
+  for (const std::string& candidate : known) {
+    if (best.empty() && word.size() >= 4 && Lower(candidate).starts_with(Lower(word))) best = candidate;
+  }
   return best;
 }
 

@@ -43,8 +43,8 @@ __extension__ typedef unsigned __int128 Wide;
 
 // number × scale, if it is a whole number of at most `limit`.
 std::optional<std::uint64_t> Scale(const Decimal& number, std::uint64_t scale, std::uint64_t limit) {
-  const auto total = static_cast<Wide>(number.whole) * scale * 1'000'000'000u +
-                     static_cast<Wide>(number.billionths) * scale;
+  const auto total =
+      static_cast<Wide>(number.whole) * scale * 1'000'000'000u + static_cast<Wide>(number.billionths) * scale;
   if (total % 1'000'000'000u != 0 || total / 1'000'000'000u > limit) return std::nullopt;
   return static_cast<std::uint64_t>(total / 1'000'000'000u);
 }
