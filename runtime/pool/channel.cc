@@ -43,7 +43,7 @@ Channel::Channel(base::FileDescriptor memory, char* base, std::size_t bytes)
 Channel::~Channel() { munmap(base_, bytes_); }
 
 void Channel::Wake() {
-  header_.wake.fetch_add(1, std::memory_order_seq_cst);
+  header_.wake.store(++wakes_, std::memory_order_seq_cst);
   if (header_.sleeping.load(std::memory_order_seq_cst) != 0) ipc::FutexWake(header_.wake);
 }
 
@@ -68,17 +68,24 @@ void Channel::ReleaseRing() {
 
 bool Channel::taken() const { return header_.taken.load(std::memory_order_acquire) == given_; }
 
+bool Channel::Intact() const {
+  return header_.request.load(std::memory_order_relaxed) == given_ &&
+         header_.admitted.load(std::memory_order_relaxed) == 1 &&
+         header_.leave.load(std::memory_order_relaxed) == 0 &&
+         header_.wake.load(std::memory_order_relaxed) == wakes_;
+}
+
 void Channel::Arm() {
   header_.armed.store(1, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-void Channel::HandOver() {
-  const bool pending = given_ != 0;
+void Channel::HandOver(bool given) {
   std::memset(base_, 0, sizeof(ipc::ChannelHeader));
+  wakes_ = 0;
   new (&ring_) ipc::RingReader(header_, base_ + ipc::kRingOffset);
   given_ = 0;
-  if (pending) Give();
+  if (given) Give();
 }
 
 void Channel::NoteWritten(std::size_t end) { written_ = std::max(written_, end); }

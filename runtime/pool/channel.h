@@ -44,12 +44,16 @@ class Channel {
 
   // Whether what Give() announced last has reached the handler.
   bool taken() const;
+  // Whether the words that only the runtime writes are as it left them. If not, the module wrote over its
+  // channel, and what its worker does next is anyone's guess.
+  bool Intact() const;
   // Has the worker ring the doorbell at its next record.
   void Arm();
   void Disarm() { header_.armed.store(0, std::memory_order_relaxed); }
 
   // Another process takes the place of one that died before it took what was given.
-  void HandOver();
+  // `given`: whether what lies in the request area is complete and was announced.
+  void HandOver(bool given);
   // How much of the request area was written; and gives its pages back if that was much.
   void NoteWritten(std::size_t end);
   void Trim();
@@ -63,6 +67,7 @@ class Channel {
   ipc::ChannelHeader& header_;
   ipc::RingReader ring_;
   std::uint32_t given_ = 0;
+  std::uint32_t wakes_ = 0;
   std::size_t written_ = 0;
 };
 

@@ -56,7 +56,10 @@ std::string Describe(int signal, const CrashNotes& notes) {
     case SIGABRT:
       return "the handler called abort() (SIGABRT)";
     case SIGSYS:
-      return "the handler made a system call that workers may not make (SIGSYS)";
+      if (notes.kind != ipc::CrashKind::kSignal)
+        return "the handler made a system call that workers may not make (SIGSYS)";
+      return fmt::format("the handler made system call {}, which workers may not make (SIGSYS)",
+                         notes.address);
     case SIGKILL:
       return "the worker was killed from outside (SIGKILL): by a person, or by the kernel for want of memory";
     default:

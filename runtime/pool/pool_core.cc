@@ -257,7 +257,11 @@ void PoolCore::Collect(const WorkerPtr& worker) {
     const Answer::Step step = call->answer.Take(kind, std::move(payload));
     if (step == Answer::Step::kMore) continue;
     channel.ReleaseRing();
-    const bool wicked = step == Answer::Step::kBroken || channel.ring().HasMore();
+    const bool wicked = step == Answer::Step::kBroken || channel.ring().HasMore() || !channel.Intact();
+    if (wicked) {
+      base::log::Warn("the handler wrote over its channel; its worker is killed",
+                      {{"function", options_.function}, {"pid", worker->pid}, {"invocation", call->id}});
+    }
     if (call->answer.stray_children()) {
       base::log::Warn("the handler left processes behind; its worker is killed with them",
                       {{"function", options_.function}, {"pid", worker->pid}, {"invocation", call->id}});

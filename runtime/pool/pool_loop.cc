@@ -183,6 +183,7 @@ void PoolCore::Tick(Time now) {
       if (now - worker->idle_since < options_.idle_worker_lifetime) continue;
       std::erase(idle_, worker);
       worker->state = WorkerProcess::State::kLeaving;
+      --taken_slots_;
       worker->leave_deadline = now + kLeaveTimeout;
       worker->channel->Leave();
     }

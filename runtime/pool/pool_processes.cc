@@ -386,7 +386,7 @@ void PoolCore::Replace(const WorkerPtr& worker, const v1::Problem& why) {
       worker->state = WorkerProcess::State::kKilled;
       --taken_slots_;
     }
-    worker->channel->HandOver();
+    worker->channel->HandOver(call->given);
     if (auto fresh = NewWorker(worker->channel); fresh.ok()) {
       worker->call = nullptr;
       (*fresh)->call = call;

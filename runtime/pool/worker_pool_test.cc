@@ -5,7 +5,12 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <functional>
+#include <random>
+#include <set>
 #include <thread>
 
 #include "runtime/pool/pool_testing.h"
@@ -51,6 +56,44 @@ class WorkerPoolTest : public testing::Test {
     return sink;
   }
 
+  void StopsAtItsDeadline(const std::string& module) {
+    Open(module);
+    const auto begun = std::chrono::steady_clock::now();
+    auto sink = Run("", "", 200);
+    const auto took = std::chrono::steady_clock::now() - begun;
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_TIMED_OUT) << sink->result().ShortDebugString();
+    EXPECT_EQ(sink->result().problem().reason(), "DeadlineExceeded");
+    EXPECT_GE(took, milliseconds(200));
+    EXPECT_LT(took, milliseconds(250));
+    EXPECT_EQ(Run("ok")->body(), "ok");
+  }
+  // One invocation before anything is counted, so that what is made once per process is there.
+  void Run0() {
+    Open("echo_plain");
+    Run();
+    pool_.reset();
+    last_call_.reset();
+  }
+  static bool Eventually(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  // The pid of a worker that has been admitted and runs something.
+  pid_t WaitUntilBusy() {
+    pid_t pid = 0;
+    Eventually([&] {
+      for (const v1::WorkerInfo& worker : pool_->State().workers) {
+        if (worker.busy()) pid = worker.pid();
+      }
+      return pid != 0;
+    });
+    return pid;
+  }
+
   base::Metrics metrics_;
   std::unique_ptr<WorkerPool> pool_;
   std::shared_ptr<PoolCall> last_call_;
@@ -75,6 +118,199 @@ TEST_F(WorkerPoolTest, ServesManyInvocationsOneAfterTheOther) {
   }
 }
 
+TEST_F(WorkerPoolTest, HandsOverEverythingThatTheEventHolds) {
+  Open("describes_event");
+  v1::Start start = TestStart("a=1");
+  start.set_attempt(3);
+  v1::Event& event = *start.mutable_event();
+  event.set_subject("cat.jpg");
+  event.set_data_content_type("text/plain");
+  v1::Pair& attribute = *event.add_attributes();
+  attribute.set_name("tenant");
+  attribute.set_value("blue");
+  v1::Pair& header = *event.mutable_http()->add_headers();
+  header.set_name("x-one");
+  header.set_value("1");
+  v1::Pair& parameter = *event.mutable_http()->add_path_parameters();
+  parameter.set_name("id");
+  parameter.set_value("42");
+  auto sink = std::make_shared<TestSink>();
+  pool_->Start(start, "the body", true, sink);
+  ASSERT_TRUE(sink->Wait());
+  const std::string body = sink->body();
+  for (const char* line : {"inv-1", "attempt=3", "cat.jpg", "headers.x-one=1", "attributes.tenant=blue",
+                           "parameters.id=42", "a=1", "body_size=8"}) {
+    EXPECT_THAT(body, HasSubstr(line));
+  }
+}
+
+TEST_F(WorkerPoolTest, TakesABodyInPieces) {
+  Open("echo_plain");
+  auto sink = std::make_shared<TestSink>();
+  auto call = pool_->Start(TestStart(), "one ", false, sink);
+  call->Write("two ", false);
+  call->Write("three", true);
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->body(), "one two three");
+}
+
+TEST_F(WorkerPoolTest, CarriesLargeBodiesBothWays) {
+  PoolOptions options = TestOptions("echo_plain");
+  options.max_request_bytes = 20u << 20;
+  Open(options);
+  std::string body(20u << 20, '\0');
+  for (std::size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i * 31 >> 7);
+  for (int round = 0; round < 3; ++round) {
+    auto sink = std::make_shared<TestSink>();
+    auto call = pool_->Start(TestStart(), std::string_view(body).substr(0, 1000), false, sink);
+    for (std::size_t at = 1000; at < body.size(); at += 100'000) {
+      call->Write(std::string_view(body).substr(at, 100'000), false);
+    }
+    call->Write("", true);
+    ASSERT_TRUE(sink->Wait());
+    ASSERT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
+    ASSERT_TRUE(sink->body() == body);
+  }
+}
+
+TEST_F(WorkerPoolTest, SendsNoMoreThanTheWindowAllows) {
+  Open("big_reply");
+  v1::Start start = TestStart("size=1000000");
+  start.set_window(1000);
+  auto sink = std::make_shared<TestSink>();
+  auto call = pool_->Start(start, "", true, sink);
+  ASSERT_TRUE(sink->WaitForBody(1000));
+  EXPECT_EQ(sink->body().size(), 1000u);
+  EXPECT_EQ(sink->results(), 0);
+  std::size_t granted = 1000;
+  while (granted < 1'000'000) {
+    call->Grant(111'000);
+    granted += 111'000;
+    ASSERT_TRUE(sink->WaitForBody(std::min<std::size_t>(granted, 1'000'000)));
+    ASSERT_LE(sink->body().size(), granted);
+  }
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(sink->body().size(), 1'000'000u);
+}
+
+TEST_F(WorkerPoolTest, DeliversAStreamAsItComes) {
+  Open("streams");
+  auto sink = Begin("chunks=3&size=10&ms=100");
+  ASSERT_TRUE(sink->WaitForBody(10));
+  EXPECT_EQ(sink->results(), 0) << "the first chunk came before the handler returned";
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->body(), "abcdefghijklmnopqrstuvwxyzabcd");
+  EXPECT_EQ(sink->head().headers_size(), 2);
+}
+
+TEST_F(WorkerPoolTest, RefusesABodyThatIsTooLarge) {
+  PoolOptions options = TestOptions("echo_plain");
+  options.max_request_bytes = 1000;
+  Open(options);
+  auto whole = Run("", std::string(1001, 'x'));
+  EXPECT_EQ(whole->result().outcome(), v1::OUTCOME_FAILED);
+  EXPECT_EQ(whole->result().problem().reason(), "RequestTooLarge");
+  auto sink = std::make_shared<TestSink>();
+  auto call = pool_->Start(TestStart(), std::string(900, 'x'), false, sink);
+  call->Write(std::string(101, 'x'), true);
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->result().problem().reason(), "RequestTooLarge");
+  v1::Start headers = TestStart();
+  headers.mutable_event()->mutable_http()->add_headers()->set_value(std::string(2u << 20, 'h'));
+  auto large_head = std::make_shared<TestSink>();
+  pool_->Start(headers, "", true, large_head);
+  ASSERT_TRUE(large_head->Wait());
+  EXPECT_EQ(large_head->result().problem().reason(), "RequestTooLarge");
+  EXPECT_EQ(Run("", "small")->body(), "small");
+}
+
+TEST_F(WorkerPoolTest, RefusesAnAnswerThatIsTooLarge) {
+  PoolOptions options = TestOptions("big_reply");
+  options.max_response_bytes = 1000;
+  Open(options);
+  auto sink = Run("size=1001");
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_BAD_ANSWER);
+  EXPECT_EQ(sink->result().problem().reason(), "ResponseTooLarge");
+  EXPECT_EQ(Run("size=1000")->body().size(), 1000u);
+}
+
+TEST_F(WorkerPoolTest, SaysAtOnceThatNoSlotIsFree) {
+  Open("sleeps");
+  auto first = Begin("ms=300");
+  auto second = Run("ms=0");
+  EXPECT_EQ(second->result().outcome(), v1::OUTCOME_NOT_STARTED);
+  EXPECT_EQ(second->result().problem().reason(), "NoFreeSlot");
+  EXPECT_EQ(first->results(), 0);
+  ASSERT_TRUE(first->Wait());
+  EXPECT_EQ(first->result().outcome(), v1::OUTCOME_OK);
+}
+
+TEST_F(WorkerPoolTest, RunsAsManyAtOnceAsItHasSlots) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 8;
+  Open(options);
+  std::vector<std::shared_ptr<TestSink>> sinks;
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 8; ++i) sinks.push_back(Begin("ms=300"));
+  std::set<std::string> pids;
+  for (const auto& sink : sinks) {
+    ASSERT_TRUE(sink->Wait());
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
+    pids.insert(sink->body());
+  }
+  EXPECT_EQ(pids.size(), 8u);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(1500));
+}
+
+TEST_F(WorkerPoolTest, CancelStopsTheHandler) {
+  Open("endless_loop");
+  auto sink = Begin();
+  WaitUntilBusy();
+  last_call_->Cancel();
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_CANCELLED);
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, DrainWaitsForWhatRunsAndTakesNothingNew) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 2;
+  Open(options);
+  auto sink = Begin("ms=300");
+  EXPECT_EQ(pool_->Drain(std::chrono::steady_clock::now() + milliseconds(1)), 1u);
+  EXPECT_EQ(Run("ms=0")->result().outcome(), v1::OUTCOME_NOT_STARTED);
+  EXPECT_EQ(pool_->Drain(std::chrono::steady_clock::now() + std::chrono::seconds(10)), 0u);
+  EXPECT_EQ(sink->results(), 1);
+}
+
+TEST_F(WorkerPoolTest, MetersWhatTheHandlerUsed) {
+  Open("spins");
+  Run("ms=1");
+  const v1::Metering metering = Run("ms=100")->result().metering();
+  EXPECT_GE(metering.cpu_us(), 95'000u);
+  EXPECT_LE(metering.cpu_us(), 150'000u);
+  EXPECT_GE(metering.wall_us(), 100'000u);
+  EXPECT_GT(metering.peak_rss_bytes(), 500'000u);
+}
+
+TEST_F(WorkerPoolTest, MetersAnInvocationThatIsKilled) {
+  Open("endless_loop");
+  const v1::Metering metering = Run("", "", 300)->result().metering();
+  EXPECT_GE(metering.wall_us(), 299'000u);
+  EXPECT_LE(metering.wall_us(), 350'000u);
+  EXPECT_GT(metering.cpu_us(), 50'000u);
+}
+
+TEST_F(WorkerPoolTest, CountsItsInvocations) {
+  Open("echo_plain");
+  Run();
+  EXPECT_THAT(metrics_.Text(),
+              HasSubstr("mayfly_invocations_total{function=\"test/echo_plain\",outcome=\"ok\"} 1"));
+}
+
+// --- What a handler may do wrong. ---
+
 TEST_F(WorkerPoolTest, SegmentationFaultFailsThatInvocationOnly) {
   auto sink = HarmThenOk("segv", v1::OUTCOME_CRASHED, "SegmentationFault");
   EXPECT_THAT(sink->result().problem().message(), HasSubstr("0x10"));
@@ -82,18 +318,355 @@ TEST_F(WorkerPoolTest, SegmentationFaultFailsThatInvocationOnly) {
 
 TEST_F(WorkerPoolTest, AbortFailsThatInvocationOnly) { HarmThenOk("abort_", v1::OUTCOME_CRASHED, "Aborted"); }
 
-TEST_F(WorkerPoolTest, ExitFailsThatInvocationOnly) { HarmThenOk("exit0", v1::OUTCOME_CRASHED, "Exited"); }
+TEST_F(WorkerPoolTest, ExitFailsThatInvocationOnly) {
+  auto sink = HarmThenOk("exit0", v1::OUTCOME_CRASHED, "Exited");
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr("exit code 0"));
+  HarmThenOk("exit0", v1::OUTCOME_CRASHED, "Exited", "how=_exit");
+}
 
-TEST_F(WorkerPoolTest, EndlessLoopIsStoppedAtItsDeadline) {
-  Open("endless_loop");
-  const auto begun = std::chrono::steady_clock::now();
-  auto sink = Run("", "", 200);
-  const auto took = std::chrono::steady_clock::now() - begun;
-  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_TIMED_OUT);
-  EXPECT_EQ(sink->result().problem().reason(), "DeadlineExceeded");
-  EXPECT_GE(took, milliseconds(200));
-  EXPECT_LT(took, milliseconds(250));
+TEST_F(WorkerPoolTest, ExceptionThatLeavesTheHandlerIsNamed) {
+  auto sink = HarmThenOk("throws", v1::OUTCOME_CRASHED, "UncaughtException");
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr("std::runtime_error: thrown by the test"));
+}
+
+TEST_F(WorkerPoolTest, StackOverflowIsCalledByItsName) {
+  HarmThenOk("stack_overflow", v1::OUTCOME_CRASHED, "StackOverflow");
+}
+
+TEST_F(WorkerPoolTest, LongjmpOutOfTheHandlerFailsThatInvocationOnly) {
+  Open("longjmps");
+  EXPECT_EQ(Run("", "", 1000)->result().outcome(), v1::OUTCOME_CRASHED);
   EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, EndlessLoopIsStoppedAtItsDeadline) { StopsAtItsDeadline("endless_loop"); }
+TEST_F(WorkerPoolTest, BlockedSignalsDoNotHelpAgainstTheDeadline) { StopsAtItsDeadline("blocks_signals"); }
+TEST_F(WorkerPoolTest, StoppedWorkerIsKilledAtItsDeadline) { StopsAtItsDeadline("stops_itself"); }
+
+TEST_F(WorkerPoolTest, ReturningWithoutAnAnswerIsAFailure) {
+  HarmThenOk("no_answer", v1::OUTCOME_BAD_ANSWER, "NoAnswer");
+  HarmThenOk("no_answer", v1::OUTCOME_BAD_ANSWER, "IncompleteAnswer", "how=begun");
+}
+
+TEST_F(WorkerPoolTest, AnsweringTwiceIsAFailure) {
+  auto sink = HarmThenOk("answers_twice", v1::OUTCOME_BAD_ANSWER, "AnsweredTwice");
+  EXPECT_EQ(sink->body(), "");
+}
+
+TEST_F(WorkerPoolTest, SentenceOfAFailingHandlerReachesTheCaller) {
+  auto sink = HarmThenOk("fails", v1::OUTCOME_FAILED, "HandlerFailed");
+  EXPECT_EQ(sink->result().problem().message(), "the disk of the moon is full");
+}
+
+TEST_F(WorkerPoolTest, ErrorThatTheHandlerReturnsIsNamed) {
+  auto sink = HarmThenOk("returns_error", v1::OUTCOME_FAILED, "HandlerFailed");
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr("Input/output error"));
+}
+
+TEST_F(WorkerPoolTest, AnswersThoughTheHandlerClosedEveryDescriptor) {
+  Open("closes_fds");
+  auto sink = Run();
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
+  EXPECT_EQ(sink->body(), "closed");
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, ScribblingOverTheChannelHarmsNobodyElse) {
+  Open("scribbles");
+  auto sink = Run("", "", 2000);
+  // Its own answer may get through or not.
+  EXPECT_EQ(sink->results(), 1);
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, ProcessesThatAHandlerLeavesBehindAreKilled) {
+  for (const char* module : {"forks", "setsid_escape"}) {
+    Open(module);
+    auto sink = Run();
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
+    const pid_t stray = static_cast<pid_t>(std::stol(sink->body()));
+    ASSERT_GT(stray, 1);
+    EXPECT_TRUE(Eventually([stray] { return kill(stray, 0) != 0; })) << module;
+    EXPECT_EQ(Run("ok")->body(), "ok");
+    pool_.reset();
+  }
+}
+
+TEST_F(WorkerPoolTest, ForkedChildThatReturnsDoesNotAnswer) {
+  Open("forks_child_returns");
+  for (int i = 0; i < 20; ++i) {
+    auto sink = Run();
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK);
+    EXPECT_EQ(sink->body(), "parent");
+    EXPECT_EQ(sink->results(), 1);
+  }
+}
+
+TEST_F(WorkerPoolTest, ForkBombIsStopped) {
+  Open("fork_bomb");
+  EXPECT_NE(Run("", "", 500)->result().outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(Run("ok", "", 20'000)->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, ThreadsMayOutliveAnInvocation) {
+  Open("threads");
+  EXPECT_EQ(Run()->body(), "1 threads");
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, MemoryWithoutBoundIsStoppedAtTheLimit) {
+  PoolOptions options = TestOptions("allocates");
+  options.worker_memory_bytes = 100u << 20;
+  Open(options);
+  HarmThenOk("allocates", v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory");
+  EXPECT_EQ(Run("mb=50")->body(), "50 MB");
+}
+
+TEST_F(WorkerPoolTest, FloodOfLogLinesDoesNotHoldAnythingUp) {
+  Open("floods_log");
+  EXPECT_EQ(Run("lines=20000")->result().outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, LeakedDescriptorsEndAtALimit) {
+  Open("leaks_fds");
+  auto sink = Run();
+  EXPECT_THAT(sink->body(), HasSubstr("Too many open files"));
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, AfterForkThatFailsIsNotAStart) {
+  Open("after_fork_fails");
+  auto sink = Run();
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_NOT_STARTED) << sink->result().ShortDebugString();
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr("no connection for this worker"));
+}
+
+TEST_F(WorkerPoolTest, CallsAfterForkOnceInEachWorker) {
+  Open("after_fork_counter");
+  Run();
+  EXPECT_THAT(Run()->body(), HasSubstr("after_fork=1 handled=2"));
+}
+
+// --- What create() may do wrong. ---
+
+struct CreateCase {
+  const char* module;
+  const char* reason;
+  const char* sentence;
+};
+
+class RefusedModuleTest : public testing::TestWithParam<CreateCase> {};
+
+TEST_P(RefusedModuleTest, IsRefusedWithASentence) {
+  PoolOptions options = TestOptions(GetParam().module);
+  options.create_timeout = milliseconds(500);
+  base::Metrics metrics;
+  v1::Problem problem;
+  auto pool = WorkerPool::Create(std::move(options), metrics, problem);
+  EXPECT_EQ(pool, nullptr);
+  EXPECT_EQ(problem.reason(), GetParam().reason) << problem.ShortDebugString();
+  EXPECT_THAT(problem.message(), HasSubstr(GetParam().sentence));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, RefusedModuleTest,
+    testing::Values(CreateCase{"create_fails", "CreateFailed", "no licence"},
+                    CreateCase{"create_crashes", "CreateCrashed", "0x10"},
+                    CreateCase{"create_hangs", "CreateTimedOut", "500 ms"},
+                    CreateCase{"create_throws", "CreateCrashed", "thrown by a static constructor"},
+                    CreateCase{"no_handlers", "AbiMismatch", "no handler"},
+                    CreateCase{"many_handlers", "HandlerNotFound", "first, second"},
+                    CreateCase{"not_a_module", "LoadFailed", "mayfly_module_v1"},
+                    CreateCase{"null_module", "AbiMismatch", "no description"},
+                    CreateCase{"missing_symbol", "LoadFailed", "mayfly_test"},
+                    CreateCase{"missing_library", "LoadFailed", "libmayfly-absent.so.1"},
+                    CreateCase{"wrong_abi_field", "AbiMismatch", "99"},
+                    CreateCase{"absent", "LoadFailed", "absent.so"}),
+    [](const testing::TestParamInfo<CreateCase>& test_case) { return std::string(test_case.param.module); });
+
+TEST_F(WorkerPoolTest, ServesTheHandlerThatIsNamed) {
+  PoolOptions options = TestOptions("many_handlers");
+  options.handler = "second";
+  Open(options);
+  EXPECT_EQ(pool_->handler(), "second");
+  EXPECT_EQ(Run()->body(), "second");
+}
+
+TEST_F(WorkerPoolTest, GivesConfigurationAndEnvironmentToTheModule) {
+  PoolOptions options = TestOptions("shows_config");
+  options.config_json = R"({"width":256})";
+  options.environment["COLOUR"] = "blue";
+  Open(options);
+  EXPECT_EQ(Run()->body(), R"({"width":256})");
+  EXPECT_EQ(Run("env=COLOUR")->body(), "blue");
+  EXPECT_EQ(Run("env=MAYFLY_BIN_DIR")->body(), "(unset)");
+}
+
+TEST_F(WorkerPoolTest, ModuleThatMustNotBeForkedRunsCreateInEachWorker) {
+  PoolOptions options = TestOptions("no_fork");
+  options.slots = 2;
+  Open(options);
+  EXPECT_FALSE(pool_->State().forks);
+  for (int i = 0; i < 3; ++i) {
+    auto sink = Run();
+    int created = 0;
+    int served = 0;
+    ASSERT_EQ(sscanf(sink->body().c_str(), "create_pid=%d pid=%d", &created, &served), 2) << sink->body();
+    EXPECT_EQ(created, served);
+  }
+}
+
+TEST_F(WorkerPoolTest, ThreadsOfCreateLiveInTheProcessThatServes) {
+  Open("create_starts_thread");
+  EXPECT_FALSE(pool_->State().forks);
+  EXPECT_EQ(Run()->body(), "alive");
+}
+
+// --- Processes that die and go. ---
+
+TEST_F(WorkerPoolTest, KilledWorkerFailsItsInvocationOnly) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 2;
+  Open(options);
+  auto first = Begin("ms=500");
+  const pid_t victim = WaitUntilBusy();
+  auto second = Begin("ms=500");
+  kill(victim, SIGKILL);
+  ASSERT_TRUE(first->Wait());
+  EXPECT_EQ(first->result().outcome(), v1::OUTCOME_CRASHED);
+  EXPECT_EQ(first->result().problem().reason(), "WorkerKilled");
+  ASSERT_TRUE(second->Wait());
+  EXPECT_EQ(second->result().outcome(), v1::OUTCOME_OK);
+}
+
+TEST_F(WorkerPoolTest, KilledForkServerCostsNoInvocation) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 2;
+  Open(options);
+  auto first = Begin("ms=300");
+  WaitUntilBusy();
+  const pid_t server = pool_->State().fork_server_pid;
+  ASSERT_GT(server, 0);
+  kill(server, SIGKILL);
+  auto second = Begin("ms=1");
+  ASSERT_TRUE(first->Wait());
+  EXPECT_EQ(first->result().outcome(), v1::OUTCOME_OK);
+  ASSERT_TRUE(second->Wait());
+  EXPECT_EQ(second->result().outcome(), v1::OUTCOME_OK) << second->result().ShortDebugString();
+  EXPECT_NE(pool_->State().fork_server_pid, server);
+}
+
+TEST_F(WorkerPoolTest, IdleWorkersLeave) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 4;
+  options.idle_worker_lifetime = milliseconds(100);
+  Open(options);
+  std::vector<std::shared_ptr<TestSink>> sinks;
+  for (int i = 0; i < 4; ++i) sinks.push_back(Begin("ms=20"));
+  for (const auto& sink : sinks) ASSERT_TRUE(sink->Wait());
+  EXPECT_TRUE(Eventually([this] { return pool_->State().workers.empty(); }));
+  EXPECT_EQ(Run("ms=0")->result().outcome(), v1::OUTCOME_OK);
+}
+
+TEST_F(WorkerPoolTest, SlotServesAgainWithinTenMillisecondsOfACrash) {
+  Open("segv");
+  Run("ok");
+  std::vector<milliseconds::rep> took;
+  for (int i = 0; i < 20; ++i) {
+    Run();
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_EQ(Run("ok")->body(), "ok");
+    took.push_back(
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun).count());
+  }
+  std::sort(took.begin(), took.end());
+  EXPECT_LE(took[took.size() / 2], 10);
+}
+
+TEST_F(WorkerPoolTest, EndingThePoolGivesResultsAndLeavesNothing) {
+  const auto count_fds = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
+  };
+  Run0();
+  const auto before = count_fds();
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 3;
+  Open(options);
+  std::vector<std::shared_ptr<TestSink>> sinks;
+  for (int i = 0; i < 3; ++i) sinks.push_back(Begin("ms=60000", "", 60'000));
+  WaitUntilBusy();
+  std::vector<pid_t> pids{pool_->State().fork_server_pid};
+  for (const auto& worker : pool_->State().workers) pids.push_back(worker.pid());
+  pool_.reset();
+  for (const auto& sink : sinks) {
+    EXPECT_EQ(sink->results(), 1);
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_CANCELLED);
+  }
+  for (const pid_t pid : pids) EXPECT_NE(kill(pid, 0), 0) << pid;
+  last_call_->Cancel();
+  last_call_.reset();
+  EXPECT_EQ(count_fds(), before);
+}
+
+TEST_F(WorkerPoolTest, TwoRevisionsServeSideBySide) {
+  Open("echo_plain");
+  auto old = std::move(pool_);
+  Open("shows_config");
+  EXPECT_EQ(Run()->result().outcome(), v1::OUTCOME_OK);
+  auto sink = std::make_shared<TestSink>();
+  old->Start(TestStart(), "old", true, sink);
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->body(), "old");
+  EXPECT_EQ(old->Drain(std::chrono::steady_clock::now() + std::chrono::seconds(5)), 0u);
+}
+
+// Under load, each invocation gets its right answer or a clean failure, and only killed workers fail any.
+TEST_F(WorkerPoolTest, KillingWorkersAndForkServersUnderLoadFailsOnlyWhatTheyRan) {
+  PoolOptions options = TestOptions("echo_plain");
+  options.slots = 8;
+  Open(options);
+  std::atomic<bool> stop{false};
+  std::atomic<int> ok{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> wrong{0};
+  std::vector<std::jthread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; !stop; ++i) {
+        const std::string body = std::to_string(caller) + ":" + std::to_string(i);
+        auto sink = std::make_shared<TestSink>();
+        pool_->Start(TestStart(), body, true, sink);
+        if (!sink->Wait()) {
+          ++wrong;
+          return;
+        }
+        if (sink->result().outcome() == v1::OUTCOME_OK) {
+          ++(sink->body() == body ? ok : wrong);
+        } else {
+          ++failed;
+        }
+      }
+    });
+  }
+  int kills = 0;
+  std::minstd_rand random(1);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  while (std::chrono::steady_clock::now() < end) {
+    const PoolState state = pool_->State();
+    if (!state.workers.empty() && kill(state.workers[random() % state.workers.size()].pid(), SIGKILL) == 0)
+      ++kills;
+    if (kills % 5 == 0 && state.fork_server_pid > 0) kill(state.fork_server_pid, SIGKILL);
+    const int seen = ok;
+    Eventually([&] { return ok > seen + 20; });
+  }
+  stop = true;
+  callers.clear();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_LE(failed, kills);
+  EXPECT_GT(ok, 100);
+  EXPECT_GT(kills, 10);
 }
 
 }  // namespace

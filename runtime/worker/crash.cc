@@ -87,7 +87,7 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
 #endif
     const auto address = reinterpret_cast<std::uint64_t>(info->si_addr);
     report->signal = static_cast<std::uint32_t>(signal);
-    report->address = address;
+    report->address = signal == SIGSYS ? static_cast<std::uint64_t>(info->si_syscall) : address;
     // What std::terminate has already told is the better story.
     if (report->kind.load() == 0) {
       const bool overflow =
@@ -109,7 +109,7 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
   standard.sa_handler = SIG_DFL;
   sigaction(signal, &standard, nullptr);
   // A fault happens again on return; what was raised has to be raised again.
-  if (info->si_code <= 0) raise(signal);
+  if (info->si_code <= 0 || signal == SIGSYS) raise(signal);
 }
 
 }  // namespace
@@ -126,7 +126,8 @@ void InstallCrashHandlers() {
   struct sigaction action{};
   action.sa_sigaction = OnSignal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS})
+    sigaction(signal, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   // The unwinder's first call may allocate; that must not be in a signal handler.
   ipc::CrashReport* scratch = static_cast<ipc::CrashReport*>(

@@ -10,7 +10,7 @@
 
 namespace mayfly::worker {
 
-// For SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT and std::terminate. Main thread, once, before user code.
+// For SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS and std::terminate. Main thread, once, before user code.
 void InstallCrashHandlers();
 
 // Where the report goes from now on, for this process.

@@ -1,20 +1,70 @@
 #include "runtime/worker/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/worker/sandbox_filter.h"
+#include "runtime/worker/sandbox_landlock.h"
 
 namespace mayfly::worker {
+namespace {
 
-bool EnterSandbox(const ipc::LaunchBlock&, std::string& problem) {
-  const rlimit no_core{0, 0};
-  setrlimit(RLIMIT_CORE, &no_core);
+constexpr rlim_t kMaxDescriptors = 4096;
+constexpr rlim_t kMaxFileBytes = rlim_t{1} << 30;
+// Above the resident limit, which the runtime watches: what is allocated and never touched costs nothing, and
+// each thread's stack counts. Past this, allocations fail.
+constexpr rlim_t kDataSlack = rlim_t{256} << 20;
+
+void Limit(decltype(RLIMIT_CORE) resource, rlim_t value) {
+  rlimit limit;
+  if (getrlimit(resource, &limit) != 0) return;
+  const rlim_t wanted = std::min(limit.rlim_max, value);
+  limit = {wanted, wanted};
+  setrlimit(resource, &limit);
+}
+
+void DropCapabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  syscall(SYS_capset, &header, none);
+}
+
+// If the kernel must kill something for want of memory, then a worker first.
+void OfferToOomKiller() {
+  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  [[maybe_unused]] const ssize_t written = write(fd, "1000", 4);
+  close(fd);
+}
+
+}  // namespace
+
+bool EnterSandbox(const ipc::LaunchBlock& launch, std::string& problem) {
+  OfferToOomKiller();
+  Limit(RLIMIT_CORE, 0);
+  Limit(RLIMIT_NOFILE, kMaxDescriptors);
+  Limit(RLIMIT_FSIZE, kMaxFileBytes);
+  signal(SIGXFSZ, SIG_IGN);
+  if (launch.memory_bytes != 0) Limit(RLIMIT_DATA, launch.memory_bytes + kDataSlack);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    problem = std::string("no_new_privs: ") + strerror(errno);
+    problem = std::string("cannot set no_new_privs: ") + strerror(errno);
     return false;
   }
-  return true;
+  DropCapabilities();
+  std::string note;
+  RestrictFiles(launch.module_path, launch.temporary_folder, note);
+  if (!note.empty()) fprintf(stderr, "%s\n", note.c_str());
+  return LoadFilter(problem);
 }
 
 }  // namespace mayfly::worker

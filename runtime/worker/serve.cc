@@ -17,6 +17,7 @@
 #include "runtime/worker/channel.h"
 #include "runtime/worker/crash.h"
 #include "runtime/worker/host.h"
+#include "runtime/worker/sandbox_landlock.h"
 
 namespace mayfly::worker {
 namespace {
@@ -114,6 +115,8 @@ void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnComma
   SetLogDescriptor(log);
   SetChannel(&channel);
   SetCrashReport(&channel.crash());
+
+  if (launch.sandbox) RestrictSignals();
 
   if (forked) {
     ipc::ServerMessage born{};
