@@ -275,6 +275,13 @@ void Replica::Subscribe(CapacityListener* listener) {
   const std::lock_guard lock(listeners_mutex_);
   listeners_.insert(listener);
   listener->OnCapacity(capacity());
+  if (closed_) listener->OnClose();
+}
+
+void Replica::Close() {
+  const std::lock_guard lock(listeners_mutex_);
+  closed_ = true;
+  for (CapacityListener* listener : listeners_) listener->OnClose();
 }
 
 void Replica::Unsubscribe(CapacityListener* listener) {

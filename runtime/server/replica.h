@@ -35,6 +35,8 @@ class CapacityListener {
  public:
   virtual ~CapacityListener() = default;
   virtual void OnCapacity(const v1::Capacity& capacity) = 0;
+  // The replica ends: nothing need stay open that has nothing more to say.
+  virtual void OnClose() {}
 };
 
 class Replica {
@@ -67,6 +69,9 @@ class Replica {
   // Takes no more invocations, and waits for those that run, of old revisions too; how many still run at
   // `deadline`.
   std::uint32_t Drain(std::chrono::steady_clock::time_point deadline);
+
+  // Tells every listener, and those to come, that the replica ends.
+  void Close();
 
   v1::DescribeReply Describe() const;
   v1::Capacity capacity() const;
@@ -109,6 +114,7 @@ class Replica {
 
   mutable std::mutex listeners_mutex_;
   std::set<CapacityListener*> listeners_;  // guarded by listeners_mutex_
+  bool closed_ = false;                    // guarded by listeners_mutex_
 
   std::mutex retired_mutex_;
   std::condition_variable retired_changed_;

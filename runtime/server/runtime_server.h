@@ -31,7 +31,8 @@ class RuntimeServer {
   // As bound: a gRPC target.
   const std::string& address() const;
 
-  // Takes no new calls and waits for the others until `deadline`; then ends them.
+  // Takes no new calls, ends Serve streams that have nothing more to say, and waits for the other calls until
+  // `deadline`; then ends them.
   void Shutdown(std::chrono::system_clock::time_point deadline);
 
  private:

@@ -96,6 +96,12 @@ class ServeStream final : public grpc::ServerBidiReactor<v1::ServeRequest, v1::S
     Flush(lock);
   }
 
+  void OnClose() override {
+    std::unique_lock lock(mutex_);
+    closing_ = true;
+    Flush(lock);
+  }
+
  private:
   // One invocation of the stream, and where its answer comes to. Its fields are guarded by the stream's
   // mutex_.
@@ -233,7 +239,8 @@ class ServeStream final : public grpc::ServerBidiReactor<v1::ServeRequest, v1::S
   // Writes what has gathered, or ends the stream if it is to end. May release `lock`.
   void Flush(std::unique_lock<std::mutex>& lock) {
     if (writing_ || finished_) return;
-    if (reads_done_ && calls_.empty() && outbox_.empty()) End(grpc::Status::OK);
+    if ((reads_done_ || closing_) && calls_.empty() && outbox_.empty() && !capacity_changed_)
+      End(grpc::Status::OK);
     if (end_) {
       // A read that is about to be started must not meet a stream that is gone.
       if (reading_ > 0) return;
@@ -293,6 +300,7 @@ class ServeStream final : public grpc::ServerBidiReactor<v1::ServeRequest, v1::S
   int reading_ = 0;  // threads that handle a read, or are about to start one
   bool read_paused_ = false;
   bool reads_done_ = false;
+  bool closing_ = false;
   std::optional<grpc::Status> end_;  // how the stream is to end
   bool finished_ = false;            // Finish() was called
 };

@@ -207,6 +207,18 @@ TEST_F(ServeStreamTest, HalfCloseLetsCompleteCallsFinishAndCancelsTheRest) {
   EXPECT_TRUE(stream_->Finish().ok());
 }
 
+TEST_F(ServeStreamTest, ShutdownLetsTheLastAnswerOutAndEndsTheStream) {
+  ASSERT_TRUE(Load(LoadOf("r1")).ok());
+  Open();
+  Send({StartPart(1, "a", "")});
+  const auto invocation = world_.Await("a");
+  std::jthread ending([this] { server_->Shutdown(Soon()); });
+  world_.AnswerOk(*invocation, "last");
+  EXPECT_EQ(Next()->data(), "last");
+  EXPECT_FALSE(Next());
+  EXPECT_TRUE(stream_->Finish().ok());
+}
+
 TEST_F(ServeStreamTest, ACallThatIsBegunTwiceEndsTheStreamAndCancelsItsCalls) {
   ASSERT_TRUE(Load(LoadOf("r1")).ok());
   Open();

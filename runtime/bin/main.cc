@@ -1,0 +1,73 @@
+// mayfly-runtime: one replica of one function. See docs/architecture.md.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "admin/admin_server.h"
+#include "base/log.h"
+#include "runtime/bin/options.h"
+#include "runtime/bin/process.h"
+#include "runtime/server/runtime_server.h"
+
+namespace {
+
+using namespace mayfly;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+int Fail(std::string_view what) {
+  base::log::Error("mayfly-runtime cannot start", {{"error", what}});
+  return 1;
+}
+
+// Lets what runs finish, until its time is up or a second signal comes.
+void Drain(runtime::Replica& replica, Clock::time_point deadline) {
+  constexpr milliseconds kSlice{50};
+  while (replica.Drain(std::min(deadline, Clock::now() + kSlice)) > 0 && Clock::now() < deadline) {
+    if (runtime::AwaitSignal(milliseconds(0)) != 0) ::_exit(1);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  runtime::Options options;
+  if (const auto exit_code = runtime::ParseOptions(argc, argv, options)) return *exit_code;
+  base::log::Init("runtime", options.log_level, options.log_format);
+  runtime::HardenProcess(options.parent_death);
+  runtime::BlockSignals();
+  if (::access(options.worker.c_str(), X_OK) != 0) {
+    return Fail(fmt::format("the worker program {} is not there; name it with --worker", options.worker));
+  }
+
+  base::Metrics metrics;
+  auto store = runtime::ModuleStore::Open(options.state_dir + "/modules", options.worker);
+  if (!store.ok()) return Fail(store.status().message());
+  runtime::Replica replica({MAYFLY_VERSION, options.worker}, &runtime::WorkerPool::Create, **store, metrics);
+  auto server = runtime::RuntimeServer::Start(options.listen, replica);
+  if (!server.ok()) return Fail(server.status().message());
+  if (options.load) {
+    v1::LoadReply reply;
+    const absl::Status status = replica.Load(*options.load, reply);
+    if (!status.ok()) return Fail(status.message());
+    if (reply.has_problem()) return Fail(reply.problem().message());
+  }
+  runtime::TellReady(options.ready_fd);
+
+  admin::AdminServer admin(metrics, [&replica] { return replica.NotReadyReason(); });
+  if (!options.admin.empty()) {
+    if (const auto address = admin.Start(options.admin); !address.ok())
+      return Fail(address.status().message());
+  }
+  base::log::Info("serving", {{"address", (*server)->address()}});
+
+  runtime::AwaitSignal(std::nullopt);
+  const milliseconds patience = options.drain_timeout.value_or(replica.timeout() + std::chrono::seconds(5));
+  base::log::Info("draining", {{"timeout_ms", patience.count()}});
+  Drain(replica, Clock::now() + patience);
+  (*server)->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  base::log::Info("ended");
+  return 0;
+}

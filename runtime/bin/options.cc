@@ -1,0 +1,77 @@
+#include "runtime/bin/options.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+
+namespace mayfly::runtime {
+namespace {
+
+// mayfly-worker is installed beside this program.
+std::string WorkerBesideThis() {
+  char path[4096];
+  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path));
+  const std::string self(path, size < 0 ? 0 : static_cast<std::size_t>(size));
+  return self.substr(0, self.rfind('/') + 1) + "mayfly-worker";
+}
+
+}  // namespace
+
+std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
+  CLI::App app(
+      "Runs one Mayfly function in worker processes. Commanded by an operator over gRPC (mayfly.v1.Runtime); "
+      "by hand:\n"
+      "  mayfly-runtime --listen 127.0.0.1:9000 --state-dir /tmp/mayfly --module ./libhello.so\n"
+      "  grpcurl -plaintext -d '{\"body\": \"aGk=\"}' 127.0.0.1:9000 mayfly.v1.Runtime/Invoke");
+  options.worker = WorkerBesideThis();
+  std::uint64_t drain_seconds = 0;
+  v1::LoadRequest load;
+  std::string module, handler, config, function = "default/local";
+  std::uint32_t concurrency = 1;
+
+  app.add_option("--listen", options.listen, "Where to answer: HOST:PORT or unix:/path")
+      ->capture_default_str();
+  app.add_option("--admin", options.admin,
+                 "Where /metrics, /healthz and /readyz are: HOST:PORT or unix:/path");
+  app.add_option("--state-dir", options.state_dir, "Folder of this runtime's own, for copies of modules")
+      ->capture_default_str();
+  app.add_option("--worker", options.worker, "The worker program (default: mayfly-worker beside this one)");
+  app.add_option("--log-level", options.log_level, "debug, info, warn or error")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, base::log::Level>{{"debug", base::log::Level::kDebug},
+                                                  {"info", base::log::Level::kInfo},
+                                                  {"warn", base::log::Level::kWarn},
+                                                  {"error", base::log::Level::kError}}));
+  app.add_option("--log-format", options.log_format, "logfmt or json")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, base::log::Format>{
+          {"logfmt", base::log::Format::kLogfmt}, {"json", base::log::Format::kJson}}));
+  CLI::Option* drain =
+      app.add_option("--drain-timeout", drain_seconds,
+                     "Seconds that SIGTERM leaves to what runs (default: the function's timeout and 5)");
+  app.add_option("--ready-fd", options.ready_fd, "Write a byte to this descriptor once calls are answered");
+  app.add_flag("--parent-death", options.parent_death, "Die with the process that started this one");
+  CLI::Option* with_module = app.add_option("--module", module, "Load this .so at once");
+  app.add_option("--handler", handler, "Its handler, if it has several")->needs(with_module);
+  app.add_option("--config", config, "JSON for its create()")->needs(with_module);
+  app.add_option("--function", function, "Its name in logs and metrics, NAMESPACE/NAME")->needs(with_module);
+  app.add_option("--concurrency", concurrency, "Its slots")->needs(with_module);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  if (drain->count() > 0) options.drain_timeout = std::chrono::seconds(drain_seconds);
+  if (with_module->count() > 0) {
+    load.set_path(module);
+    load.set_handler(handler);
+    load.set_config_json(config);
+    load.set_function(function);
+    load.set_revision("command-line");
+    load.set_concurrency(concurrency);
+    options.load = load;
+  }
+  return std::nullopt;
+}
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,63 @@
+#include "runtime/bin/process.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+namespace mayfly::runtime {
+namespace {
+
+sigset_t EndSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+}  // namespace
+
+void HardenProcess(bool parent_death) {
+  if (parent_death) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+void BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = EndSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+int AwaitSignal(std::optional<std::chrono::milliseconds> timeout) {
+  const sigset_t signals = EndSignals();
+  while (true) {
+    int signal = 0;
+    if (timeout) {
+      const timespec limit{timeout->count() / 1000, (timeout->count() % 1000) * 1'000'000};
+      signal = ::sigtimedwait(&signals, nullptr, &limit);
+    } else {
+      signal = ::sigwaitinfo(&signals, nullptr);
+    }
+    if (signal > 0) return signal;
+    if (errno != EINTR) return 0;
+  }
+}
+
+void TellReady(int fd) {
+  if (fd < 0) return;
+  (void)!::write(fd, "\n", 1);
+  ::close(fd);
+}
+
+}  // namespace mayfly::runtime

@@ -1,0 +1,23 @@
+// What a runtime does to its own process, and the signals that end it.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+namespace mayfly::runtime {
+
+// Raises the limit of open files, forbids core dumps and other processes' eyes (ptrace, /proc), and takes in orphans of
+// workers, so that none outlives the runtime unseen. With `parent_death`, the kernel kills this process when the thread
+// that started it ends.
+void HardenProcess(bool parent_death);
+
+// Blocks SIGTERM and SIGINT in this thread and all that it starts, for AwaitSignal(). SIGPIPE is ignored.
+void BlockSignals();
+
+// Waits for one of them until `timeout` has passed (for ever without one); which, or 0.
+int AwaitSignal(std::optional<std::chrono::milliseconds> timeout);
+
+// Writes a byte to `fd` and closes it; nothing if it is negative.
+void TellReady(int fd);
+
+}  // namespace mayfly::runtime
