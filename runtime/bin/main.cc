@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 
 #include "admin/admin_server.h"
 #include "base/log.h"
@@ -17,7 +18,7 @@ using namespace mayfly;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-int Fail(std::string_view what) {
+int Fail(const std::string& what) {
   base::log::Error("mayfly-runtime cannot start", {{"error", what}});
   return 1;
 }
@@ -44,14 +45,14 @@ int main(int argc, char** argv) {
 
   base::Metrics metrics;
   auto store = runtime::ModuleStore::Open(options.state_dir + "/modules", options.worker);
-  if (!store.ok()) return Fail(store.status().message());
+  if (!store.ok()) return Fail(std::string(store.status().message()));
   runtime::Replica replica({MAYFLY_VERSION, options.worker}, &runtime::WorkerPool::Create, **store, metrics);
   auto server = runtime::RuntimeServer::Start(options.listen, replica);
-  if (!server.ok()) return Fail(server.status().message());
+  if (!server.ok()) return Fail(std::string(server.status().message()));
   if (options.load) {
     v1::LoadReply reply;
     const absl::Status status = replica.Load(*options.load, reply);
-    if (!status.ok()) return Fail(status.message());
+    if (!status.ok()) return Fail(std::string(status.message()));
     if (reply.has_problem()) return Fail(reply.problem().message());
   }
   runtime::TellReady(options.ready_fd);
@@ -59,7 +60,7 @@ int main(int argc, char** argv) {
   admin::AdminServer admin(metrics, [&replica] { return replica.NotReadyReason(); });
   if (!options.admin.empty()) {
     if (const auto address = admin.Start(options.admin); !address.ok())
-      return Fail(address.status().message());
+      return Fail(std::string(address.status().message()));
   }
   base::log::Info("serving", {{"address", (*server)->address()}});
 
