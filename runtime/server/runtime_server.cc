@@ -83,6 +83,7 @@ absl::StatusOr<std::unique_ptr<RuntimeServer>> RuntimeServer::Start(
 }
 
 void RuntimeServer::Shutdown(std::chrono::system_clock::time_point deadline) {
+  impl_->replica.Close();
   impl_->server->Shutdown(deadline);
 }
 
