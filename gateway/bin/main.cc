@@ -1,0 +1,79 @@
+// mayfly-gateway: the gateway as a program, with routes from a file that SIGHUP has read again.
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+
+#include "admin/admin_server.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "gateway/bin/route_file.h"
+#include "gateway/gateway.h"
+
+namespace {
+
+namespace log = mayfly::base::log;
+using mayfly::gateway::Gateway;
+
+bool ApplyFile(Gateway& gateway, const std::string& path, std::uint64_t version) {
+  auto update = mayfly::gateway::ReadRouteFile(path, version);
+  const absl::Status status = update.ok() ? gateway.Apply(*update) : update.status();
+  if (!status.ok()) {
+    log::Error("routes were not taken", {{"why", status.ToString()}});
+    return false;
+  }
+  for (const auto& problem : gateway.RouteProblems()) {
+    log::Warn(problem.message, {{"function", problem.function}, {"trigger", problem.trigger}});
+  }
+  log::Info("routes are in force", {{"file", path}, {"functions", update->upsert_size()}});
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("The front door of Mayfly's functions.", "mayfly-gateway");
+  std::string routes;
+  std::string admin_address;
+  std::uint32_t drain_seconds = 30;
+  mayfly::gateway::GatewayOptions options;
+  app.add_option("--routes", routes, "RouteUpdate in JSON; read again on SIGHUP")->required();
+  app.add_option("--listen", options.http.address, "HOST:PORT for HTTP; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--admin", admin_address, "HOST:PORT or unix:PATH for /metrics, /healthz and /readyz");
+  app.add_option("--drain-seconds", drain_seconds, "how long running requests may take after SIGTERM")
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  log::Init("gateway", log::Level::kInfo, log::Format::kLogfmt);
+
+  // Blocked before any thread starts: signals are taken below, one at a time.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  mayfly::base::Metrics metrics;
+  Gateway gateway(std::move(options), metrics);
+  std::uint64_t version = 1;
+  if (!ApplyFile(gateway, routes, version)) return 2;
+  mayfly::admin::AdminServer admin(metrics, [] { return std::string(); });
+  if (!admin_address.empty()) {
+    if (const auto bound = admin.Start(admin_address); !bound.ok()) {
+      log::Error("the admin port cannot be opened", {{"why", bound.status().ToString()}});
+      return 1;
+    }
+  }
+  const auto bound = gateway.Start();
+  if (!bound.ok()) {
+    log::Error("the gateway cannot listen", {{"why", bound.status().ToString()}});
+    return 1;
+  }
+  log::Info("ready", {{"address", *bound}});
+
+  int signal = 0;
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) ApplyFile(gateway, routes, ++version);
+  log::Info("shutting down", {{"drain_seconds", drain_seconds}});
+  gateway.Stop(std::chrono::steady_clock::now() + std::chrono::seconds(drain_seconds));
+  return 0;
+}
