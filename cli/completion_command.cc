@@ -45,7 +45,9 @@ std::string AllNames(const CLI::App& command) {
 }
 
 // The commands whose first argument is a function.
-bool TakesFunction(const std::string& command) { return command == "get" || command == "invoke" || command == "logs"; }
+bool TakesFunction(const std::string& command) {
+  return command == "get" || command == "invoke" || command == "logs";
+}
 
 constexpr char kFunctionNames[] = "mayfly get -o name 2>/dev/null";
 
@@ -139,7 +141,9 @@ std::string Zsh(const CLI::App& app) {
       "compdef _mayfly mayfly\n");
 }
 
-std::string FishText(const std::string& text) { return absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}); }
+std::string FishText(const std::string& text) {
+  return absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}});
+}
 
 std::string Fish(const CLI::App& app) {
   std::string script =

@@ -55,49 +55,56 @@ admin::Reply Logs(op::LocalCluster& cluster, const std::string& key, const admin
 
 }  // namespace
 
-absl::StatusOr<FunctionView> ViewOf(const op::LocalCluster& cluster, const std::string& key, const std::string& url) {
+absl::StatusOr<FunctionView> ViewOf(const op::LocalCluster& cluster, const op::Operator& operator_,
+                                    const std::string& key, const std::string& url) {
   absl::StatusOr<op::FunctionObject> object = cluster.GetFunction(key);
   if (!object.ok()) return object.status();
   FunctionView view;
   view.key = key;
   view.object = *std::move(object);
   view.status = cluster.Status(key);
+  if (std::optional<op::FunctionView> known = operator_.Describe(key)) {
+    view.decisions = std::move(known->decisions);
+    view.events = std::move(known->events);
+  }
   view.replicas = cluster.Replicas(key);
   view.manifests = cluster.ManifestFiles(key);
   view.url = UrlOf(view, url);
   return view;
 }
 
-absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(const std::string& socket, op::LocalCluster& cluster,
-                                                              const base::Metrics& metrics, const std::string& url,
-                                                              const std::vector<std::string>& paths) {
+absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
+    const std::string& socket, op::LocalCluster& cluster, const op::Operator& operator_,
+    const base::Metrics& metrics, const std::string& url, const std::vector<std::string>& paths) {
   auto server = std::make_unique<admin::AdminServer>(metrics, [] { return std::string(); });
   server->Handle("GET", "/v1/instance", [url, paths](const admin::Request&) {
     return admin::Reply{
         200, "application/json",
         Text({{"url", url}, {"pid", ::getpid()}, {"version", MAYFLY_VERSION}, {"paths", paths}})};
   });
-  server->Handle("GET", "/v1/functions", [&cluster, url](const admin::Request&) {
+  server->Handle("GET", "/v1/functions", [&cluster, &operator_, url](const admin::Request&) {
     std::string body = "{\"functions\":[";
     bool first = true;
     for (const std::string& key : cluster.Functions()) {
-      const absl::StatusOr<FunctionView> view = ViewOf(cluster, key, url);
+      const absl::StatusOr<FunctionView> view = ViewOf(cluster, operator_, key, url);
       if (!view.ok()) continue;
       absl::StrAppend(&body, first ? "" : ",", ToJson(*view));
       first = false;
     }
     return admin::Reply{200, "application/json", body + "]}"};
   });
-  server->Handle("GET", absl::StrCat(kPrefix, "[^/]+/[^/]+", kLogs), [&cluster](const admin::Request& request) {
-    const absl::string_view rest = absl::StripPrefix(request.path, kPrefix);
-    return Logs(cluster, std::string(absl::StripSuffix(rest, kLogs)), request);
-  });
-  server->Handle("GET", absl::StrCat(kPrefix, "[^/]+/[^/]+"), [&cluster, url](const admin::Request& request) {
-    const absl::StatusOr<FunctionView> view =
-        ViewOf(cluster, std::string(absl::StripPrefix(request.path, kPrefix)), url);
-    if (!view.ok()) return Error(404, std::string(view.status().message()));
-    return admin::Reply{200, "application/json", ToJson(*view)};
-  });
+  server->Handle("GET", absl::StrCat(kPrefix, "[^/]+/[^/]+", kLogs),
+                 [&cluster](const admin::Request& request) {
+                   const absl::string_view rest = absl::StripPrefix(request.path, kPrefix);
+                   return Logs(cluster, std::string(absl::StripSuffix(rest, kLogs)), request);
+                 });
+  server->Handle("GET", absl::StrCat(kPrefix, "[^/]+/[^/]+"),
+                 [&cluster, &operator_, url](const admin::Request& request) {
+                   const absl::StatusOr<FunctionView> view =
+                       ViewOf(cluster, operator_, std::string(absl::StripPrefix(request.path, kPrefix)), url);
+                   if (!view.ok()) return Error(404, std::string(view.status().message()));
+                   return admin::Reply{200, "application/json", ToJson(*view)};
+                 });
   if (absl::StatusOr<std::string> address = server->Start(absl::StrCat("unix:", socket)); !address.ok()) {
     return address.status();
   }

@@ -20,18 +20,20 @@
 #include "base/status.h"
 #include "cli/function_view.h"
 #include "operator/local/local_cluster.h"
+#include "operator/operator.h"
 
 namespace mayfly::cli {
 
 // The function as it is now. kNotFound if there is none.
-absl::StatusOr<FunctionView> ViewOf(const op::LocalCluster& cluster, const std::string& key, const std::string& url);
+absl::StatusOr<FunctionView> ViewOf(const op::LocalCluster& cluster, const op::Operator& operator_,
+                                    const std::string& key, const std::string& url);
 
 class ControlApi {
  public:
-  // `cluster` and `metrics` outlive it. `url` is the gateway's: "http://127.0.0.1:8080".
-  static absl::StatusOr<std::unique_ptr<ControlApi>> Start(const std::string& socket, op::LocalCluster& cluster,
-                                                           const base::Metrics& metrics, const std::string& url,
-                                                           const std::vector<std::string>& paths);
+  // The cluster, the operator and the metrics outlive it. `url` is the gateway's: "http://127.0.0.1:8080".
+  static absl::StatusOr<std::unique_ptr<ControlApi>> Start(
+      const std::string& socket, op::LocalCluster& cluster, const op::Operator& operator_,
+      const base::Metrics& metrics, const std::string& url, const std::vector<std::string>& paths);
 
  private:
   explicit ControlApi(std::unique_ptr<admin::AdminServer> server) : server_(std::move(server)) {}

@@ -130,10 +130,11 @@ std::string ToJson(const FunctionView& view) {
   json["replicas"] = Json::array();
   const auto now = std::chrono::steady_clock::now();
   for (const op::Replica& replica : view.replicas) {
-    Json one = {{"name", replica.name},
-                {"phase", Name(replica.phase)},
-                {"address", replica.address},
-                {"ageSeconds", std::chrono::duration_cast<std::chrono::seconds>(now - replica.created).count()}};
+    Json one = {
+        {"name", replica.name},
+        {"phase", Name(replica.phase)},
+        {"address", replica.address},
+        {"ageSeconds", std::chrono::duration_cast<std::chrono::seconds>(now - replica.created).count()}};
     if (!replica.message.empty()) one["message"] = replica.message;
     json["replicas"].push_back(std::move(one));
   }

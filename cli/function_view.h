@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "operator/controller/cluster.h"
+#include "operator/reconcilers/function_state.h"
 
 namespace mayfly::cli {
 
@@ -15,6 +16,8 @@ struct FunctionView {
   op::FunctionObject object;
   std::optional<op::FunctionStatus> status;
   std::vector<op::Replica> replicas;
+  std::vector<op::TimedDecision> decisions;  // oldest first
+  std::vector<op::TimedEvent> events;        // oldest first
   std::vector<std::string> manifests;
   // Where it answers: the gateway's address and the first HTTP trigger's path; or by its name.
   std::string url;

@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
@@ -20,11 +22,13 @@ int Help(CLI::App& app, const std::string& topic) {
     std::fputs(ExitCodesText().c_str(), stdout);
     return kExitOk;
   }
-  const CLI::App* const command = app.get_subcommand_no_throw(topic);
-  if (command == nullptr) {
-    return Fail(absl::StrCat("there is no command or topic \"", topic, "\": `mayfly help` lists them"), kExitUsage);
+  const std::vector<const CLI::App*> commands = std::as_const(app).get_subcommands(
+      [&topic](const CLI::App* each) { return each->get_name() == topic; });
+  if (commands.empty()) {
+    return Fail(absl::StrCat("there is no command or topic \"", topic, "\": `mayfly help` lists them"),
+                kExitUsage);
   }
-  std::fputs(command->help("mayfly").c_str(), stdout);
+  std::fputs(commands.front()->help("mayfly").c_str(), stdout);
   return kExitOk;
 }
 

@@ -28,21 +28,22 @@ absl::StatusOr<Instance> Instance::Find(int port) {
   if (port == 0) {
     if (running.empty()) return absl::UnavailableError("nothing runs here: start it with `mayfly up`");
     if (running.size() > 1) {
-      return absl::FailedPreconditionError(absl::StrCat("several run here, on ports ", absl::StrJoin(running, ", "),
-                                                        ": choose one with --port"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "several run here, on ports ", absl::StrJoin(running, ", "), ": choose one with --port"));
     }
     name = running.front();
   } else if (std::find(running.begin(), running.end(), name) == running.end()) {
-    return absl::UnavailableError(absl::StrCat("nothing of ours runs on port ", port,
-                                               ": start it with `mayfly up --port ", port, "`",
-                                               running.empty() ? "" : "; what runs is on ", absl::StrJoin(running, ", ")));
+    return absl::UnavailableError(
+        absl::StrCat("nothing of ours runs on port ", port, ": start it with `mayfly up --port ", port, "`",
+                     running.empty() ? "" : "; what runs is on ", absl::StrJoin(running, ", ")));
   }
   Instance instance;
   instance.socket_ = absl::StrCat(base, "/", name, "/api.sock");
   absl::StatusOr<std::string> about = instance.Get("/v1/instance");
   if (!about.ok()) return about.status();
   const auto json = nlohmann::json::parse(*about, nullptr, false);
-  if (!json.is_object() || !json.contains("url")) return absl::InternalError("`mayfly up` answers with nonsense");
+  if (!json.is_object() || !json.contains("url"))
+    return absl::InternalError("`mayfly up` answers with nonsense");
   instance.url_ = json["url"].get<std::string>();
   return instance;
 }
@@ -55,15 +56,16 @@ absl::StatusOr<std::string> Instance::Get(const std::string& path) const {
   client.set_read_timeout(kSeconds);
   const httplib::Result result = client.Get(path.c_str());
   if (!result) {
-    return absl::UnavailableError(
-        absl::StrCat("`mayfly up` does not answer on ", socket_, " (", httplib::to_string(result.error()), ")"));
+    return absl::UnavailableError(absl::StrCat("`mayfly up` does not answer on ", socket_, " (",
+                                               httplib::to_string(result.error()), ")"));
   }
   if (result->status == 200) return result->body;
   const auto json = nlohmann::json::parse(result->body, nullptr, false);
   const std::string message = json.is_object() && json.contains("message") && json["message"].is_string()
                                   ? json["message"].get<std::string>()
                                   : absl::StrCat("`mayfly up` answers with status ", result->status);
-  if (result->status == 404) return absl::NotFoundError(absl::StrCat(message, ": `mayfly get` lists what there is"));
+  if (result->status == 404)
+    return absl::NotFoundError(absl::StrCat(message, ": `mayfly get` lists what there is"));
   return absl::InternalError(message);
 }
 

@@ -6,7 +6,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "cli/command.h"
@@ -36,27 +35,30 @@ bool IsName(const std::string& name) {
 
 int New(const NewOptions& options) {
   if (!IsName(options.name)) {
-    return Fail(absl::StrCat("\"", options.name,
-                             "\" cannot be a function's name: use lower-case letters, digits and \"-\", beginning with "
-                             "a letter, at most 63"),
-                kExitUsage);
+    return Fail(
+        absl::StrCat(
+            "\"", options.name,
+            "\" cannot be a function's name: use lower-case letters, digits and \"-\", beginning with "
+            "a letter, at most 63"),
+        kExitUsage);
   }
   const fs::path folder = options.folder.empty() ? fs::path(options.name) : fs::path(options.folder);
   std::error_code error;
   if (fs::exists(folder, error) && (!fs::is_directory(folder, error) || !fs::is_empty(folder, error))) {
-    return Fail(absl::StrCat(folder.string(), " exists already and is not empty: choose another name, or --dir"));
+    return Fail(
+        absl::StrCat(folder.string(), " exists already and is not empty: choose another name, or --dir"));
   }
   const std::string snake = absl::StrReplaceAll(options.name, {{"-", "_"}});
   const std::map<std::string, std::string> sources = {
       {"c", options.name + ".c"}, {"cpp", options.name + ".cc"}, {"rust", "src/lib.rs"}};
   const auto fill = [&](std::string_view text) {
-    return absl::StrReplaceAll(text, {{"@NAME@", options.name},
-                                      {"@SNAKE_NAME@", snake},
-                                      {"@SOURCE@", sources.at(options.language)}});
+    return absl::StrReplaceAll(
+        std::string(text),
+        {{"@NAME@", options.name}, {"@SNAKE_NAME@", snake}, {"@SOURCE@", sources.at(options.language)}});
   };
   const std::string prefix = options.language + "/";
   for (const EmbeddedFile& file : TemplateFiles()) {
-    if (!absl::StartsWith(file.path, prefix)) continue;
+    if (!file.path.starts_with(prefix)) continue;
     std::string name = fill(file.path.substr(prefix.size()));
     if (name == "gitignore") name = ".gitignore";
     const fs::path path = folder / name;

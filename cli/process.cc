@@ -35,7 +35,8 @@ absl::StatusOr<int> RunProgram(const RunOptions& options) {
     return absl::NotFoundError(absl::StrCat("there is no program ", name, " on the PATH: install it"));
   }
   child_options.arguments.assign(options.command.begin() + 1, options.command.end());
-  for (char** variable = environ; *variable != nullptr; ++variable) child_options.environment.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    child_options.environment.emplace_back(*variable);
   child_options.folder = options.folder;
   child_options.own_session = !options.foreground;
 
@@ -57,7 +58,8 @@ absl::StatusOr<int> RunProgram(const RunOptions& options) {
   bool ended = false;
   bool open = true;
   while (!ended || open) {
-    pollfd polled[3] = {{child->pidfd.get(), POLLIN, 0}, {open ? output.get() : -1, POLLIN, 0}, {stop.get(), POLLIN, 0}};
+    pollfd polled[3] = {
+        {child->pidfd.get(), POLLIN, 0}, {open ? output.get() : -1, POLLIN, 0}, {stop.get(), POLLIN, 0}};
     // Once the program has ended, only what it has written is read: a daemon of its may hold the pipe.
     const int count = ::poll(polled, 3, ended ? 0 : -1);
     if (count < 0 && errno == EINTR) continue;

@@ -25,9 +25,9 @@ constexpr char kSdkConfig[] =
     "\"${CMAKE_CURRENT_LIST_DIR}/include\")\n"
     "endif()\n"
     "include(${CMAKE_CURRENT_LIST_DIR}/cmake/MayflyFunction.cmake)\n";
-constexpr char kSdkVersion[] =
-    "set(PACKAGE_VERSION \"" MAYFLY_VERSION "\")\n"
-    "set(PACKAGE_VERSION_COMPATIBLE TRUE)\n";
+constexpr char kSdkVersion[] = "set(PACKAGE_VERSION \"" MAYFLY_VERSION
+                               "\")\n"
+                               "set(PACKAGE_VERSION_COMPATIBLE TRUE)\n";
 
 // Writes `content` to `path` unless it is there already, so that nothing is compiled again for it.
 absl::Status WriteIfChanged(const fs::path& path, std::string_view content) {
@@ -51,7 +51,8 @@ absl::StatusOr<std::string> LaySdk(const fs::path& build) {
   if (own != nullptr && *own != '\0') {
     if (!fs::exists(fs::path(own) / "include/mayfly/function.h")) {
       return absl::FailedPreconditionError(
-          absl::StrCat("MAYFLY_SDK_DIR=", own, " has no include/mayfly/function.h: unset it to use the SDK of this program"));
+          absl::StrCat("MAYFLY_SDK_DIR=", own,
+                       " has no include/mayfly/function.h: unset it to use the SDK of this program"));
     }
     return std::string(own);
   }
@@ -59,8 +60,10 @@ absl::StatusOr<std::string> LaySdk(const fs::path& build) {
   for (const EmbeddedFile& file : SdkFiles()) {
     if (absl::Status status = WriteIfChanged(sdk / file.path, file.content); !status.ok()) return status;
   }
-  if (absl::Status status = WriteIfChanged(sdk / "mayflyConfig.cmake", kSdkConfig); !status.ok()) return status;
-  if (absl::Status status = WriteIfChanged(sdk / "mayflyConfigVersion.cmake", kSdkVersion); !status.ok()) return status;
+  if (absl::Status status = WriteIfChanged(sdk / "mayflyConfig.cmake", kSdkConfig); !status.ok())
+    return status;
+  if (absl::Status status = WriteIfChanged(sdk / "mayflyConfigVersion.cmake", kSdkVersion); !status.ok())
+    return status;
   return sdk.string();
 }
 
@@ -88,7 +91,8 @@ void FindBelow(const fs::path& folder, int depth, std::vector<Project>& found) {
   std::vector<fs::path> folders;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (it->is_directory(error) && !it->is_symlink(error) && !IsOutputFolder(it->path().filename().string())) {
+    if (it->is_directory(error) && !it->is_symlink(error) &&
+        !IsOutputFolder(it->path().filename().string())) {
       folders.push_back(it->path());
     }
   }
@@ -98,7 +102,8 @@ void FindBelow(const fs::path& folder, int depth, std::vector<Project>& found) {
 
 // Runs one step of a build.
 absl::Status Step(std::vector<std::string> command, const fs::path& folder,
-                  const std::function<void(std::string_view)>& output, const std::stop_token& stop, bool foreground) {
+                  const std::function<void(std::string_view)>& output, const std::stop_token& stop,
+                  bool foreground) {
   RunOptions options;
   const std::string shown = absl::StrJoin(command, " ");
   options.command = std::move(command);
@@ -108,7 +113,8 @@ absl::Status Step(std::vector<std::string> command, const fs::path& folder,
   options.foreground = foreground;
   const absl::StatusOr<int> code = RunProgram(options);
   if (!code.ok()) return code.status();
-  if (*code != 0) return absl::FailedPreconditionError(absl::StrCat("`", shown, "` failed with exit code ", *code));
+  if (*code != 0)
+    return absl::FailedPreconditionError(absl::StrCat("`", shown, "` failed with exit code ", *code));
   return absl::OkStatus();
 }
 
@@ -152,8 +158,9 @@ absl::StatusOr<Project> FindProject(const fs::path& path) {
     return project;
   }
   return absl::NotFoundError(
-      absl::StrCat(path.string(), " has no CMakeLists.txt, no Cargo.toml and not exactly one .c or .cc file: make a "
-                                  "project with `mayfly new NAME`, or name the folder of one"));
+      absl::StrCat(path.string(),
+                   " has no CMakeLists.txt, no Cargo.toml and not exactly one .c or .cc file: make a "
+                   "project with `mayfly new NAME`, or name the folder of one"));
 }
 
 absl::StatusOr<std::vector<Project>> FindProjects(const fs::path& path) {
@@ -186,11 +193,11 @@ absl::Status BuildProject(const Project& project, const std::function<void(std::
     const char* const variable = std::getenv(cpp ? "CXX" : "CC");
     const fs::path module = build / absl::StrCat(project.source.stem().string(), ".so");
     const std::string temporary = module.string() + ".new";
-    absl::Status status =
-        Step({variable != nullptr && *variable != '\0' ? variable : (cpp ? "c++" : "cc"), cpp ? "-std=c++20" : "-std=c11",
-              "-O2", "-g", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden", "-Wl,-z,defs", "-Wl,--build-id",
-              "-I", *sdk + "/include", project.source.string(), "-o", temporary},
-             project.folder, output, stop, foreground);
+    absl::Status status = Step({variable != nullptr && *variable != '\0' ? variable : (cpp ? "c++" : "cc"),
+                                cpp ? "-std=c++20" : "-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-fPIC",
+                                "-shared", "-fvisibility=hidden", "-Wl,-z,defs", "-Wl,--build-id", "-I",
+                                *sdk + "/include", project.source.string(), "-o", temporary},
+                               project.folder, output, stop, foreground);
     if (!status.ok()) return status;
     std::error_code error;
     fs::rename(temporary, module, error);
@@ -198,8 +205,13 @@ absl::Status BuildProject(const Project& project, const std::function<void(std::
     return absl::OkStatus();
   }
   if (!fs::exists(build / "CMakeCache.txt")) {
-    std::vector<std::string> configure = {"cmake", "-S", project.folder.string(), "-B", build.string(),
-                                          "-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-Dmayfly_DIR=" + *sdk};
+    std::vector<std::string> configure = {"cmake",
+                                          "-S",
+                                          project.folder.string(),
+                                          "-B",
+                                          build.string(),
+                                          "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                                          "-Dmayfly_DIR=" + *sdk};
     if (!FindProgram("ninja").empty()) configure.insert(configure.end(), {"-G", "Ninja"});
     absl::Status status = Step(std::move(configure), project.folder, output, stop, foreground);
     if (!status.ok()) return status;
@@ -208,9 +220,9 @@ absl::Status BuildProject(const Project& project, const std::function<void(std::
 }
 
 bool IsSourceFile(const fs::path& path) {
-  static constexpr std::array<std::string_view, 15> kExtensions = {".c",   ".cc",  ".cpp",   ".cxx", ".h",
-                                                                   ".hh",  ".hpp", ".hxx",   ".inc", ".ipp",
-                                                                   ".rs",  ".S",   ".cmake", ".zig", ".toml"};
+  static constexpr std::array<std::string_view, 15> kExtensions = {".c",  ".cc",  ".cpp",   ".cxx", ".h",
+                                                                   ".hh", ".hpp", ".hxx",   ".inc", ".ipp",
+                                                                   ".rs", ".S",   ".cmake", ".zig", ".toml"};
   const std::string name = path.filename().string();
   if (name.empty() || name.front() == '.') return false;
   if (name == "CMakeLists.txt" || name == "Makefile" || name == "Cargo.lock") return true;

@@ -3,22 +3,24 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/terminal.h"
+#include "operator/api/triggers.h"
 
 namespace mayfly::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-const op::HttpTrigger* FirstHttp(const FunctionView& view) {
-  if (!view.object.function) return nullptr;
-  for (const op::Trigger& trigger : view.object.function->spec.triggers) {
-    if (trigger.http) return &*trigger.http;
+std::optional<op::HttpTrigger> FirstHttp(const FunctionView& view) {
+  if (!view.object.function) return std::nullopt;
+  for (const op::Trigger& trigger : op::EffectiveHttpTriggers(*view.object.function)) {
+    if (trigger.http) return trigger.http;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 // "/users/{id}/{rest...}" as "/users/1/a/b".
@@ -54,8 +56,8 @@ std::string SampleFile(const FunctionView& view) {
 
 std::string ContentType(const std::string& path) {
   static const auto* const types = new std::map<std::string, std::string>{
-      {".csv", "text/csv"},   {".jpeg", "image/jpeg"}, {".jpg", "image/jpeg"}, {".json", "application/json"},
-      {".png", "image/png"},  {".txt", "text/plain"},  {".webp", "image/webp"}};
+      {".csv", "text/csv"},  {".jpeg", "image/jpeg"}, {".jpg", "image/jpeg"}, {".json", "application/json"},
+      {".png", "image/png"}, {".txt", "text/plain"},  {".webp", "image/webp"}};
   const auto it = types->find(fs::path(path).extension().string());
   return it == types->end() ? "application/octet-stream" : it->second;
 }
@@ -63,23 +65,23 @@ std::string ContentType(const std::string& path) {
 }  // namespace
 
 std::string UrlOf(const FunctionView& view, const std::string& gateway_url) {
-  const op::HttpTrigger* const http = FirstHttp(view);
-  if (http == nullptr) return absl::StrCat(gateway_url, "/_mayfly/functions/", view.key);
+  const std::optional<op::HttpTrigger> http = FirstHttp(view);
+  if (!http) return absl::StrCat(gateway_url, "/_mayfly/functions/", view.key);
   return absl::StrCat(gateway_url, FillParameters(http->path));
 }
 
 std::string CurlLine(const FunctionView& view, const std::string& gateway_url) {
   if (!view.object.function) return "";
-  const op::HttpTrigger* const http = FirstHttp(view);
+  const std::optional<op::HttpTrigger> http = FirstHttp(view);
   const std::string url = UrlOf(view, gateway_url);
   std::string line = "curl";
-  if (http != nullptr && !http->host.empty()) {
+  if (http && !http->host.empty()) {
     std::string host = http->host;
     if (absl::StartsWith(host, "*")) host.replace(0, 1, "www");
     absl::StrAppend(&line, " -H ", ShellQuote(absl::StrCat("Host: ", host)));
   }
-  const auto allows = [http](const char* method) {
-    return http == nullptr || http->methods.empty() ||
+  const auto allows = [&http](const char* method) {
+    return !http || http->methods.empty() ||
            std::find(http->methods.begin(), http->methods.end(), method) != http->methods.end();
   };
   const std::string sample = SampleFile(view);
@@ -89,14 +91,16 @@ std::string CurlLine(const FunctionView& view, const std::string& gateway_url) {
     absl::StrAppend(&line, " --data-binary ", ShellQuote(absl::StrCat("@", sample)), " -H ",
                     ShellQuote(absl::StrCat("Content-Type: ", type)));
     // A picture on a terminal helps nobody.
-    if (absl::StartsWith(type, "image/")) absl::StrAppend(&line, " -o out", fs::path(sample).extension().string());
+    if (absl::StartsWith(type, "image/"))
+      absl::StrAppend(&line, " -o out", fs::path(sample).extension().string());
   } else if (allows("GET")) {
     // curl's own default.
   } else if (allows("POST")) {
     absl::StrAppend(&line, " -d hello");
   } else {
     absl::StrAppend(&line, " -X ", http->methods.front());
-    if (http->methods.front() != "HEAD" && http->methods.front() != "DELETE") absl::StrAppend(&line, " -d hello");
+    if (http->methods.front() != "HEAD" && http->methods.front() != "DELETE")
+      absl::StrAppend(&line, " -d hello");
   }
   return absl::StrCat(line, " ", ShellQuote(url));
 }

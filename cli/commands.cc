@@ -1,0 +1,18 @@
+#include "cli/command.h"
+
+namespace mayfly::cli {
+
+void AddCommands(CLI::App& app, Action& action) {
+  AddUp(app, action);
+  AddDev(app, action);
+  AddNew(app, action);
+  AddBuild(app, action);
+  AddInvoke(app, action);
+  AddGet(app, action);
+  AddLogs(app, action);
+  AddVersion(app, action);
+  AddCompletion(app, action);
+  AddHelp(app, action);
+}
+
+}  // namespace mayfly::cli

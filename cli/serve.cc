@@ -1,0 +1,131 @@
+#include "cli/serve.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "cli/exit_codes.h"
+#include "cli/log_printer.h"
+#include "cli/terminal.h"
+#include "cli/try_it.h"
+#include "operator/local/child_process.h"
+
+namespace mayfly::cli {
+namespace {
+
+constexpr int kInterrupted = 130;
+constexpr std::chrono::seconds kRoutesWithin{5};
+
+// Each connection and each replica takes descriptors.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+std::string ShownName(const std::string& key) {
+  constexpr std::string_view kDefault = "default/";
+  return key.starts_with(kDefault) ? key.substr(kDefault.size()) : key;
+}
+
+void PrintFunctions(const LocalStack& stack, const std::vector<std::string>& paths) {
+  const std::vector<FunctionView> views = stack.Functions();
+  std::string text;
+  if (views.empty()) {
+    absl::StrAppend(&text, "There is no function in ", absl::StrJoin(paths, ", "),
+                    " yet: whatever is put there is served at once. `mayfly new NAME` makes one.\n\n");
+  }
+  std::size_t width = 0;
+  for (const FunctionView& view : views) width = std::max(width, ShownName(view.key).size());
+  const std::string indent(width + 4, ' ');
+  for (const FunctionView& view : views) {
+    const std::string name = ShownName(view.key);
+    absl::StrAppend(&text, "  ", Paint(name, Colour::kBold, STDOUT_FILENO),
+                    std::string(width - name.size() + 2, ' '));
+    const std::string wrong = WhatIsWrong(view);
+    if (view.object.function) {
+      absl::StrAppend(&text, view.url, "\n", indent, CurlLine(view, stack.url()), "\n");
+      if (!wrong.empty()) absl::StrAppend(&text, indent);
+    }
+    if (!wrong.empty()) {
+      absl::StrAppend(&text, Paint("cannot serve:", Colour::kRed, STDOUT_FILENO), " ",
+                      absl::StrReplaceAll(wrong, {{"\n", "\n" + indent}}), "\n");
+    }
+    text += '\n';
+  }
+  absl::StrAppend(&text, "mayfly: ready ", stack.url(), "\n");
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// While it lives, a signal ends the process at once. What is left to clean is done by the next start.
+class Impatience {
+ public:
+  Impatience(const sigset_t& signals, const std::string& run_dir)
+      : thread_(base::StartThread("impatience", [signals, run_dir](const std::stop_token& stop) {
+          constexpr timespec kTurn{0, 50'000'000};
+          while (!stop.stop_requested()) {
+            if (::sigtimedwait(&signals, nullptr, &kTurn) < 0) continue;
+            std::error_code ignored;
+            std::filesystem::remove_all(run_dir, ignored);
+            ::_exit(kInterrupted);
+          }
+        })) {}
+
+ private:
+  std::jthread thread_;
+};
+
+}  // namespace
+
+int Serve(ServeOptions options) {
+  base::log::Init("mayfly", base::log::Level::kInfo,
+                  options.json_logs ? base::log::Format::kJson : base::log::Format::kLogfmt);
+  RaiseDescriptorLimit();
+  op::AdoptOrphans();
+  // Before any thread is there: threads inherit the mask, and only this one takes signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  LogPrinter printer(options.pretty);
+  options.stack.log_format = options.json_logs ? "json" : "logfmt";
+  options.stack.on_line = [&printer](const std::string& function, std::string_view line) {
+    printer.Print(function, line);
+  };
+  const std::vector<std::string> paths = options.stack.paths;
+  absl::StatusOr<std::unique_ptr<LocalStack>> started = LocalStack::Start(std::move(options.stack));
+  if (!started.ok()) return Fail(started.status());
+  const std::unique_ptr<LocalStack> stack = *std::move(started);
+  stack->WaitForRoutes(std::chrono::steady_clock::now() + kRoutesWithin);
+  PrintFunctions(*stack, paths);
+  std::jthread beside;
+  if (options.beside) {
+    beside = base::StartThread("dev", [&](const std::stop_token& stop) { options.beside(*stack, stop); });
+  }
+
+  int signal = 0;
+  ::sigwait(&signals, &signal);
+  const Impatience impatience(signals, stack->run_dir());
+  beside.request_stop();
+  if (beside.joinable()) beside.join();
+  stack->Stop();
+  return kExitOk;
+}
+
+}  // namespace mayfly::cli
