@@ -168,6 +168,10 @@ class Meter {
     if (!good) ++failed_;
     if (measures_) latencies_.push_back(static_cast<std::uint32_t>(took.count() / 100));
   }
+  void Message() {
+    const std::lock_guard lock(mutex_);
+    if (measures_) ++messages_;
+  }
   bool stopping() const { return stopping_; }
   void Measure(bool on) {
     const std::lock_guard lock(mutex_);
@@ -177,6 +181,7 @@ class Meter {
 
   // The others are gone by then.
   std::size_t failed() const { return failed_; }
+  std::size_t messages() const { return messages_; }
   std::size_t count() const { return latencies_.size(); }
   double Percentile(double share) {
     if (latencies_.empty()) return 0;
@@ -191,6 +196,7 @@ class Meter {
   std::vector<std::uint32_t> latencies_;  // in 100 ns
   bool measures_ = false;
   std::size_t failed_ = 0;
+  std::size_t messages_ = 0;
   std::atomic<bool> stopping_{false};
 };
 
@@ -265,6 +271,7 @@ class StreamClient final : public grpc::ClientBidiReactor<v1::ServeRequest, v1::
       meter_.Answered(sent_[slot], good);
       slots_of_reply_.push_back(slot);
     }
+    meter_.Message();
     std::unique_lock lock(mutex_);
     ready_.insert(ready_.end(), slots_of_reply_.begin(), slots_of_reply_.end());
     slots_of_reply_.clear();
@@ -372,6 +379,10 @@ bool Measure(const std::string& name, const std::string& address, const Process&
   std::printf("figure %s_p99 %.1f us\n", name.c_str(), meter.Percentile(0.99));
   std::printf("figure %s_client_cpu %.2f cores\n", name.c_str(), client_cpu / took);
   std::printf("figure %s_server_cpu %.2f cores\n", name.c_str(), server_cpu / took);
+  if (meter.messages() > 0) {
+    std::printf("figure %s_answers_per_message %.1f answers\n", name.c_str(),
+                static_cast<double>(meter.count()) / static_cast<double>(meter.messages()));
+  }
   std::fflush(stdout);
   return true;
 }
