@@ -1,0 +1,197 @@
+// The commands that talk to a running `mayfly up`, and those that need none.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "operator/local/testing/eventually.h"
+#include "operator/local/testing/temp_dir.h"
+#include "tests/integration/running_mayfly.h"
+
+namespace mayfly {
+namespace {
+
+using op::testing::Eventually;
+using op::testing::TempDir;
+using op::testing::WriteFile;
+using ::testing::HasSubstr;
+using testing::Ran;
+using testing::RunMayfly;
+using testing::RunningMayfly;
+using ::testing::StartsWith;
+namespace fs = std::filesystem;
+
+class CliCommandsTest : public ::testing::Test {
+ protected:
+  static void Add(const TempDir& temp, const std::string& name, const std::string& module) {
+    fs::create_directories(temp / "f");
+    fs::copy_file(fs::path(MAYFLY_TEST_MODULE_DIR) / (module + ".so"),
+                  temp / absl::StrCat("f/", name, ".so"));
+    WriteFile(temp / absl::StrCat("f/", name, ".yaml"),
+              absl::StrCat("apiVersion: mayfly.dev/v1alpha1\nkind: Function\nmetadata: {name: ", name,
+                           "}\nspec: {artifact: {path: ", name, ".so}}\n"));
+  }
+  // One `mayfly up` for all tests of this suite.
+  static void SetUpTestSuite() {
+    temp_ = new TempDir;
+    Add(*temp_, "echo", "echo_plain");
+    Add(*temp_, "fails", "fails");
+    Add(*temp_, "segv", "segv");
+    up_ = new RunningMayfly(*temp_ / "run", {"up", "--port", "0", *temp_ / "f"});
+    ASSERT_TRUE(up_->WaitUntilReady()) << up_->out() << up_->err();
+  }
+  static void TearDownTestSuite() {
+    delete up_;
+    delete temp_;
+  }
+  static Ran Run(const std::vector<std::string>& arguments, const std::string& input = "") {
+    return RunMayfly(*temp_ / "run", arguments, "", input);
+  }
+
+  static inline TempDir* temp_ = nullptr;
+  static inline RunningMayfly* up_ = nullptr;
+};
+
+TEST_F(CliCommandsTest, InvokePrintsTheBodyAndWhatItCost) {
+  const Ran ran = Run({"invoke", "echo", "-d", "some body"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "some body");
+  EXPECT_THAT(ran.err, StartsWith("OK 200, "));
+  for (const char* const what : {" ms wall", " ms CPU", " MB peak", " ms in all"})
+    EXPECT_THAT(ran.err, HasSubstr(what));
+}
+
+TEST_F(CliCommandsTest, InvokeTakesItsBodyFromAFileOrStandardInput) {
+  WriteFile(*temp_ / "body", "from a file");
+  EXPECT_EQ(Run({"invoke", "echo", "-q", "-d", "@" + *temp_ / "body"}).out, "from a file");
+  EXPECT_EQ(Run({"invoke", "echo", "-q", "-d", "-"}, "from a pipe").out, "from a pipe");
+  const Ran missing = Run({"invoke", "echo", "-d", "@/no/such/file"});
+  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_THAT(missing.err, HasSubstr("/no/such/file"));
+}
+
+TEST_F(CliCommandsTest, InvokeTakesAUrl) {
+  EXPECT_EQ(Run({"invoke", up_->url() + "/echo", "-q", "-d", "hi"}).out, "hi");
+  EXPECT_EQ(Run({"invoke", "http://127.0.0.1:1/x"}).exit_code, 3);
+}
+
+TEST_F(CliCommandsTest, InvokeSaysWhyAFunctionFailed) {
+  const Ran failed = Run({"invoke", "fails"});
+  EXPECT_EQ(failed.exit_code, 5);
+  EXPECT_THAT(failed.err, StartsWith("FAILED 500"));
+  const Ran crashed = Run({"invoke", "segv"});
+  EXPECT_EQ(crashed.exit_code, 5);
+  EXPECT_THAT(crashed.err, HasSubstr("SIGSEGV"));
+}
+
+TEST_F(CliCommandsTest, GetListsAndShows) {
+  const Ran table = Run({"get"});
+  EXPECT_EQ(table.exit_code, 0);
+  EXPECT_THAT(table.out, HasSubstr("NAME"));
+  EXPECT_THAT(table.out, HasSubstr(up_->url() + "/echo"));
+  EXPECT_EQ(Run({"get", "-o", "name"}).out, "echo\nfails\nsegv\n");
+  const auto json = nlohmann::json::parse(Run({"get", "echo", "-o", "json"}).out, nullptr, false);
+  ASSERT_TRUE(json.is_object());
+  EXPECT_EQ(json["metadata"]["name"], "echo");
+  EXPECT_EQ(json["status"]["url"], up_->url() + "/echo");
+  EXPECT_THAT(Run({"get", "echo", "-o", "yaml"}).out,
+              StartsWith("apiVersion: mayfly.dev/v1alpha1\nkind: Function\n"));
+}
+
+TEST_F(CliCommandsTest, LogsShowWhatAFunctionsReplicasWrote) {
+  Run({"invoke", "segv"});
+  EXPECT_TRUE(Eventually([&] { return Run({"logs", "segv"}).out.find("SIGSEGV") != std::string::npos; }))
+      << Run({"logs", "segv"}).out;
+  const std::string last = Run({"logs", "segv", "--tail", "1"}).out;
+  EXPECT_EQ(std::count(last.begin(), last.end(), '\n'), 1) << last;
+}
+
+TEST_F(CliCommandsTest, LogsFollowWhatComes) {
+  RunningMayfly follower(*temp_ / "run", {"logs", "segv", "-f", "--tail", "0"});
+  EXPECT_TRUE(Eventually([&] {
+    Run({"invoke", "segv"});
+    return follower.out().find("SIGSEGV") != std::string::npos;
+  }));
+}
+
+TEST_F(CliCommandsTest, NamesThatDoNotExistAreToldApart) {
+  for (const char* const command : {"get", "invoke", "logs"}) {
+    const Ran ran = Run({command, "nobody"});
+    EXPECT_EQ(ran.exit_code, 4) << command;
+    EXPECT_THAT(ran.err, HasSubstr("there is no function default/nobody")) << command;
+  }
+}
+
+TEST_F(CliCommandsTest, SayWhenNothingRuns) {
+  const TempDir empty;
+  for (const char* const command : {"get", "invoke", "logs"}) {
+    std::vector<std::string> arguments{command};
+    if (std::string(command) != "get") arguments.emplace_back("echo");
+    const Ran ran = RunMayfly(empty / "run", arguments);
+    EXPECT_EQ(ran.exit_code, 3) << command;
+    EXPECT_THAT(ran.err, HasSubstr("start it with `mayfly up`")) << command;
+  }
+}
+
+TEST_F(CliCommandsTest, AWrongCommandLineIsRefusedWithWhereToLook) {
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"upp"},
+                                                {"up", "--prot", "1"},
+                                                {"invoke"},
+                                                {"get", "-o", "xml"},
+                                                {"up", "--port", "99999"}}) {
+    const Ran ran = Run(wrong);
+    EXPECT_EQ(ran.exit_code, 2) << wrong.front();
+    EXPECT_THAT(ran.err, HasSubstr("mayfly --help")) << wrong.front();
+  }
+}
+
+TEST_F(CliCommandsTest, EachCommandExplainsItselfWithExamples) {
+  for (const char* const command :
+       {"build", "completion", "dev", "get", "help", "invoke", "logs", "new", "up", "version"}) {
+    const Ran ran = Run({command, "--help"});
+    EXPECT_EQ(ran.exit_code, 0) << command;
+    EXPECT_THAT(ran.out, HasSubstr("Example")) << command;
+    EXPECT_EQ(Run({"help", command}).exit_code, 0) << command;
+  }
+  EXPECT_THAT(Run({"help", "exit-codes"}).out, HasSubstr("no `mayfly up` runs here"));
+  EXPECT_THAT(Run({"version"}).out, StartsWith("mayfly "));
+}
+
+TEST_F(CliCommandsTest, CompletionScriptsParse) {
+  for (const char* const shell : {"bash", "zsh", "fish"}) {
+    const Ran ran = Run({"completion", shell});
+    EXPECT_EQ(ran.exit_code, 0);
+    WriteFile(*temp_ / absl::StrCat("completion.", shell), ran.out);
+    const bool installed = std::system(absl::StrCat("command -v ", shell, " >/dev/null").c_str()) == 0;
+    if (installed) {
+      EXPECT_EQ(std::system(absl::StrCat(shell, " -n ", temp_->path(), "/completion.", shell).c_str()), 0)
+          << shell;
+    }
+  }
+}
+
+TEST_F(CliCommandsTest, BashCompletesCommandsOptionsAndFunctions) {
+  WriteFile(*temp_ / "completion.bash", Run({"completion", "bash"}).out);
+  const auto complete = [](const std::string& words) {
+    WriteFile(*temp_ / "try.bash",
+              absl::StrCat("export PATH=", MAYFLY_BIN_DIR, ":$PATH MAYFLY_RUN_DIR=", temp_->path(),
+                           "/run\n. ", temp_->path(), "/completion.bash\nCOMP_WORDS=(", words,
+                           ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_mayfly\necho \"${COMPREPLY[*]}\" >",
+                           temp_->path(), "/completed\n"));
+    if (std::system(absl::StrCat("bash ", temp_->path(), "/try.bash").c_str()) != 0)
+      return std::string("failed");
+    std::ifstream file(*temp_ / "completed");
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  EXPECT_EQ(complete("mayfly inv"), "invoke\n");
+  EXPECT_EQ(complete("mayfly up --log"), "--log-format\n");
+  EXPECT_EQ(complete("mayfly logs ec"), "echo\n");
+  EXPECT_EQ(complete("mayfly completion z"), "zsh\n");
+}
+
+}  // namespace
+}  // namespace mayfly
