@@ -31,9 +31,9 @@ def install_workerd(bench):
 
 def bare(bench, name):
     port = free_port()
-    process = Process(name, [bench.programs / name, "--port", port], bench.out / "logs" / f"{name}.log")
+    process = Process(name, [bench.programs / name, port], bench.out / "logs" / f"{name}.log")
     process.wait_for_port(port)
-    return process, f"http://127.0.0.1:{port}/"
+    return process, f"http://127.0.0.1:{port}/hello"
 
 
 def workerd(bench):
@@ -55,6 +55,7 @@ def gateway(bench):
 
 SERVERS = {
     "beast": lambda bench: bare(bench, "beast_hello"),
+    "front": lambda bench: bare(bench, "front_bench"),  # the gateway's HTTP alone, answering by itself
     "httplib": lambda bench: bare(bench, "httplib_hello"),
     "workerd": workerd,
     "gateway": gateway,
