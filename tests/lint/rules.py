@@ -42,7 +42,7 @@ STANDALONE = ["examples", "tests/modules"]
 # Tests and benchmarks may include any.
 LIBRARY_OWNERS = {
     r"boost/": ["gateway/http"],
-    r"CLI/": ["cli", "runtime/bin"],
+    r"CLI/": ["cli", "gateway/bin", "runtime/bin"],
     r"dlfcn\.h": ["runtime/worker", "sdk"],
     r"elfutils/": ["runtime"],
     r"gelf\.h|libelf\.h": ["runtime/loader"],
