@@ -14,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "gateway/delivery/dispatcher.h"
 #include "gateway/http/cloud_event.h"
 #include "gateway/http/http_metrics.h"
@@ -48,10 +47,11 @@ class Inbox {
 
  private:
   std::thread::id owner_;
+  // Guards what follows.
   std::mutex mutex_;
-  std::function<void()> wake_ ABSL_GUARDED_BY(mutex_);
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<Item> items_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> wake_;
+  bool woken_ = false;
+  std::vector<Item> items_;
 };
 
 class Exchange final : public AnswerSink, public std::enable_shared_from_this<Exchange> {

@@ -18,7 +18,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "gateway/routing/path.h"
 #include "gateway/routing/persistent_map.h"
 #include "mayfly/v1/control.pb.h"
@@ -31,7 +30,7 @@ struct RouteMatch {
   Kind kind = Kind::kNotFound;
   std::shared_ptr<const v1::FunctionRoute> route;
   // Percent-decoded. Names are valid as long as the table.
-  absl::InlinedVector<std::pair<std::string_view, std::string>, 4> parameters;
+  std::vector<std::pair<std::string_view, std::string>> parameters;
   // If the method is not allowed: those that are, sorted.
   std::vector<std::string> allow;
 };

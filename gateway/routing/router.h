@@ -20,7 +20,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "gateway/routing/route_table.h"
 #include "mayfly/v1/control.pb.h"
 
@@ -80,18 +79,20 @@ class Router {
   // function → trigger.
   using Claimants = std::map<std::string, std::string>;
 
-  void Remove(RouteTable& table, const std::string& function) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Upsert(RouteTable& table, const v1::FunctionRoute& route) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<RouteProblem> ProblemsLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // REQUIRES: mutex_ is held, for these three.
+  void Remove(RouteTable& table, const std::string& function);
+  void Upsert(RouteTable& table, const v1::FunctionRoute& route);
+  std::vector<RouteProblem> ProblemsLocked() const;
 
   const RouterOptions options_;
 
+  // Guards what follows, up to version_.
   mutable std::mutex mutex_;
-  std::shared_ptr<const RouteTable> table_ ABSL_GUARDED_BY(mutex_);
-  std::map<Slot, Claimants> claimants_ ABSL_GUARDED_BY(mutex_);
-  std::set<Slot> contested_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const RouteTable> table_;
+  std::map<Slot, Claimants> claimants_;
+  std::set<Slot> contested_;
   // Triggers whose path or host cannot be understood, by function.
-  std::map<std::string, std::vector<RouteProblem>> bad_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<RouteProblem>> bad_;
 
   // Grows with each table; written under mutex_.
   std::atomic<std::uint64_t> version_{1};
