@@ -10,7 +10,8 @@ std::string ExitCodesText() {
          "  3  no `mayfly up` runs here\n"
          "  4  there is no such function\n"
          "  5  the function failed, crashed, timed out, or answered with a status of 400 or more\n"
-         "  6  a build failed\n";
+         "  6  a build failed\n"
+         "  130  ended by a second Ctrl-C\n";
 }
 
 }  // namespace mayfly::cli

@@ -138,6 +138,28 @@ std::string ToJson(const FunctionView& view) {
     if (!replica.message.empty()) one["message"] = replica.message;
     json["replicas"].push_back(std::move(one));
   }
+  json["decisions"] = Json::array();
+  for (const op::TimedDecision& timed : view.decisions) {
+    const op::DecisionInputs& inputs = timed.decision.inputs;
+    json["decisions"].push_back({{"time", Rfc3339(timed.time)},
+                                 {"desired", timed.decision.desired},
+                                 {"reason", timed.decision.reason},
+                                 {"message", timed.decision.message},
+                                 {"inputs",
+                                  {{"demand", inputs.demand},
+                                   {"known", inputs.known},
+                                   {"stableAverage", inputs.stable_average},
+                                   {"burstAverage", inputs.burst_average},
+                                   {"targetPerReplica", inputs.target_per_replica},
+                                   {"current", inputs.current}}}});
+  }
+  json["events"] = Json::array();
+  for (const op::TimedEvent& timed : view.events) {
+    json["events"].push_back({{"time", Rfc3339(timed.time)},
+                              {"type", timed.event.warning ? "Warning" : "Normal"},
+                              {"reason", timed.event.reason},
+                              {"message", timed.event.message}});
+  }
   json["manifests"] = view.manifests;
   return Text(json);
 }
