@@ -26,6 +26,12 @@ def measure(bench, figures):
     middle = {name: median(values) for (name, _), values in taken.items()}
     for (name, unit), _ in taken.items():
         figures.add(name, middle[name], unit)
+    for name in ("grpc_unary", "grpc_stream", "invoke_isolated", "serve_isolated"):
+        if name in middle:
+            figures.note(
+                f"{name}: {middle[name]:,.0f}/s, p50 {middle[name + '_p50']:,.0f} us, p99 {middle[name + '_p99']:,.0f} us; of one "
+                f"core: server {middle[name + '_server_cpu']:.0%}, driver {middle[name + '_client_cpu']:.0%}"
+            )
     for name in (SERVE, INVOKE):
         if name in middle and BARE_UNARY in middle:
             figures.add(f"{name}_over_grpc_unary", middle[name] / middle[BARE_UNARY])

@@ -9,8 +9,7 @@ from harness.process import CpuMeter, Process, free_port
 
 WORKERD = "node_modules/@cloudflare/workerd-linux-{}/bin/workerd"
 
-# One replica with two workers per core: hello needs no more, and each further process is one more to switch to.
-WORKERS = 4
+CONNECTIONS = 64
 
 
 def install_workerd(bench):
@@ -46,10 +45,10 @@ def workerd(bench):
     return process, f"http://127.0.0.1:{port}/"
 
 
-def gateway(bench):
-    folder = bench.scratch("http")
-    mayfly.function(folder, "hello", bench.hello_module(), concurrency=WORKERS, least=1)
-    process = mayfly.Mayfly(bench, folder, "mayfly-http")
+def gateway(bench, name, **spec):
+    folder = bench.scratch(name)
+    mayfly.function(folder, "hello", bench.hello_module(), least=1, **spec)
+    process = mayfly.Mayfly(bench, folder, f"mayfly-{name}")
     return process, process.url + "/hello"
 
 
@@ -58,7 +57,9 @@ SERVERS = {
     "front": lambda bench: bare(bench, "front_bench"),  # the gateway's HTTP alone, answering by itself
     "httplib": lambda bench: bare(bench, "httplib_hello"),
     "workerd": workerd,
-    "gateway": gateway,
+    # One replica with a worker for each connection, and what a manifest that says nothing gets.
+    "gateway": lambda bench: gateway(bench, "hello", concurrency=CONNECTIONS, most=1),
+    "gateway_default": lambda bench: gateway(bench, "hello-default", concurrency=10, most=20),
 }
 
 
@@ -74,13 +75,13 @@ def measure(bench, figures):
                 continue
             running.callback(process.stop)
             servers[name] = (process, url)
-            wrk.load(url, 1)  # what is compiled or forked on demand is there now
+            wrk.load(url, 1, CONNECTIONS)  # what is compiled or forked on demand is there now
 
         results = {name: [] for name in servers}
         for _ in range(rounds):
             for name, (process, url) in servers.items():
                 meter = CpuMeter([process.pid])
-                result = wrk.load(url, seconds)
+                result = wrk.load(url, seconds, CONNECTIONS)
                 result["shares"], result["cpu"] = meter.stop()
                 results[name].append(result)
 

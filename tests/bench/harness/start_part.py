@@ -11,6 +11,9 @@ import time
 from harness import mayfly
 from harness.figures import percentile
 
+# As the operator's histogram names them, in the order in which they happen.
+PHASES = ("decide", "create", "connect", "fetch", "check", "map", "init", "publish", "total")
+
 
 def measure(bench, figures):
     samples = 10 if bench.quick else 200
@@ -62,7 +65,8 @@ def read_phases(text):
         bound = re.search(r'le="([^"]*)"', labels).group(1)
         row = buckets.setdefault(phase.group(1) if phase else "all", {})
         row[float(bound)] = row.get(float(bound), 0.0) + float(count)
-    return {phase: (quantile(row, 0.5), quantile(row, 0.99)) for phase, row in buckets.items() if max(row.values()) > 0}
+    taken = {phase: row for phase, row in buckets.items() if max(row.values()) > 0}
+    return {phase: (quantile(taken[phase], 0.5), quantile(taken[phase], 0.99)) for phase in PHASES if phase in taken}
 
 
 def quantile(buckets, share):
