@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "cli/terminal.h"
 #include "operator/api/triggers.h"
 
@@ -39,16 +41,43 @@ std::string FillParameters(const std::string& path) {
   return filled;
 }
 
-// The sample that lies beside a manifest, as a path relative to here where that is shorter.
+// `path` as a shell finds it from here: relative where that is shorter.
+std::string FromHere(const fs::path& path) {
+  std::error_code error;
+  const std::string absolute = path.string();
+  const std::string relative = fs::relative(path, error).string();
+  return !error && !relative.empty() && relative.size() < absolute.size() ? relative : absolute;
+}
+
+// The line that the manifest's first comment gives, for the address that the manifests' examples use, with the files that it
+// sends where they are; "" if it gives none.
+std::string CommentedLine(const FunctionView& view, const std::string& gateway_url) {
+  constexpr std::size_t kLongest = 1'000;
+  for (const std::string& manifest : view.manifests) {
+    std::ifstream file(manifest);
+    std::string line;
+    if (!std::getline(file, line) || !absl::StartsWith(line, "# curl ") || line.size() > kLongest) continue;
+    line = absl::StrReplaceAll(line.substr(2), {{"http://127.0.0.1:8080", gateway_url}});
+    for (std::size_t at = line.find(" @"); at != std::string::npos; at = line.find(" @", at + 1)) {
+      const std::size_t begin = at + 2;
+      const std::size_t size = std::min(line.find(' ', begin), line.size()) - begin;
+      std::error_code error;
+      const fs::path sent = fs::path(manifest).parent_path() / line.substr(begin, size);
+      if (fs::exists(sent, error)) line.replace(begin, size, FromHere(sent));
+    }
+    return line;
+  }
+  return "";
+}
+
+// The sample that lies beside a manifest.
 std::string SampleFile(const FunctionView& view) {
   for (const std::string& manifest : view.manifests) {
     std::error_code error;
     for (fs::directory_iterator it(fs::path(manifest).parent_path(), error), end; !error && it != end;
          it.increment(error)) {
       if (it->path().stem() != "sample" || !it->is_regular_file(error)) continue;
-      const std::string absolute = it->path().string();
-      const std::string relative = fs::relative(it->path(), error).string();
-      return !error && !relative.empty() && relative.size() < absolute.size() ? relative : absolute;
+      return FromHere(it->path());
     }
   }
   return "";
@@ -72,6 +101,7 @@ std::string UrlOf(const FunctionView& view, const std::string& gateway_url) {
 
 std::string CurlLine(const FunctionView& view, const std::string& gateway_url) {
   if (!view.object.function) return "";
+  if (std::string line = CommentedLine(view, gateway_url); !line.empty()) return line;
   const std::optional<op::HttpTrigger> http = FirstHttp(view);
   const std::string url = UrlOf(view, gateway_url);
   std::string line = "curl";

@@ -10,8 +10,9 @@ namespace mayfly::cli {
 // Of the first HTTP trigger below `gateway_url`, with parameters filled in; by the function's name if it has none.
 std::string UrlOf(const FunctionView& view, const std::string& gateway_url);
 
-// A curl line with a method, a body and headers that suit the function. A file named sample.* beside the manifest is
-// what it is tried with; "" if the function has no manifest that is right.
+// A curl line that works here: the one in the manifest's first line ("# curl … http://127.0.0.1:8080/…"), for this
+// address; else one with a method, a body and headers that suit the function, whose body is the file named sample.*
+// beside the manifest if there is one. "" if the function has no manifest that is right.
 std::string CurlLine(const FunctionView& view, const std::string& gateway_url);
 
 }  // namespace mayfly::cli

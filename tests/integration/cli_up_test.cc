@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -124,6 +127,27 @@ TEST_F(CliUpTest, SaysHowToCallEachFunctionAndThenThatItIsReady) {
   EXPECT_THAT(out, HasSubstr(absl::StrCat("curl -d hello ", mayfly_->url(), "/say/1\n")));
   EXPECT_TRUE(out.ends_with(absl::StrCat("mayfly: ready ", mayfly_->url(), "\n"))) << out;
   EXPECT_EQ(Ask("/say/1", "hello"), "200 hello");
+}
+
+TEST_F(CliUpTest, EveryCurlLineOfTheExamplesWorks) {
+  mayfly_ = std::make_unique<RunningMayfly>(
+      temp_ / "run", std::vector<std::string>{"up", "--port", "0", "examples/"}, MAYFLY_SOURCE_DIR);
+  ASSERT_TRUE(mayfly_->WaitUntilReady()) << mayfly_->out() << mayfly_->err();
+  // From the folder in which it was started, but for what the lines write.
+  fs::create_directory_symlink(fs::path(MAYFLY_SOURCE_DIR) / "examples", temp_ / "examples");
+  std::istringstream lines(mayfly_->out());
+  int tried = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t at = line.find("curl ");
+    if (at == std::string::npos) continue;
+    ++tried;
+    const std::string command = absl::StrCat("cd ", temp_.path(), " && ", line.substr(at),
+                                             " --fail --silent --show-error --max-time 30 >answer");
+    EXPECT_EQ(std::system(command.c_str()), 0) << command << mayfly_->err();
+    const bool to_file = line.find(" -o ") != std::string::npos;
+    EXPECT_GT(fs::file_size(temp_ / (to_file ? "thumbnail.jpg" : "answer")), 5u) << command;
+  }
+  EXPECT_GE(tried, 4) << mayfly_->out();
 }
 
 TEST_F(CliUpTest, EndsWithinTwoSecondsWhileFunctionsAreBusyAndLeavesNothing) {
