@@ -1,0 +1,165 @@
+// Processes that are killed or leave, and what is left of them.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "runtime/pool/pool_testing.h"
+#include "runtime/pool/worker_pool_testing.h"
+
+namespace mayfly::runtime {
+namespace {
+
+using std::chrono::milliseconds;
+
+TEST_F(WorkerPoolTest, KilledWorkerFailsItsInvocationOnly) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 2;
+  Open(options);
+  auto first = Begin("ms=500");
+  const pid_t victim = WaitUntilBusy();
+  auto second = Begin("ms=500");
+  kill(victim, SIGKILL);
+  ASSERT_TRUE(first->Wait());
+  EXPECT_EQ(first->result().outcome(), v1::OUTCOME_CRASHED);
+  EXPECT_EQ(first->result().problem().reason(), "WorkerKilled");
+  ASSERT_TRUE(second->Wait());
+  EXPECT_EQ(second->result().outcome(), v1::OUTCOME_OK);
+}
+
+TEST_F(WorkerPoolTest, KilledForkServerCostsNoInvocation) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 2;
+  Open(options);
+  auto first = Begin("ms=300");
+  WaitUntilBusy();
+  const pid_t server = pool_->State().fork_server_pid;
+  ASSERT_GT(server, 0);
+  kill(server, SIGKILL);
+  auto second = Begin("ms=1");
+  ASSERT_TRUE(first->Wait());
+  EXPECT_EQ(first->result().outcome(), v1::OUTCOME_OK);
+  ASSERT_TRUE(second->Wait());
+  EXPECT_EQ(second->result().outcome(), v1::OUTCOME_OK) << second->result().ShortDebugString();
+  EXPECT_NE(pool_->State().fork_server_pid, server);
+}
+
+TEST_F(WorkerPoolTest, IdleWorkersLeave) {
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 4;
+  options.idle_worker_lifetime = milliseconds(100);
+  Open(options);
+  std::vector<std::shared_ptr<TestSink>> sinks;
+  for (int i = 0; i < 4; ++i) sinks.push_back(Begin("ms=20"));
+  for (const auto& sink : sinks) ASSERT_TRUE(sink->Wait());
+  EXPECT_TRUE(Eventually([this] { return pool_->State().workers.empty(); }));
+  EXPECT_EQ(Run("ms=0")->result().outcome(), v1::OUTCOME_OK);
+}
+
+TEST_F(WorkerPoolTest, SlotServesAgainWithinTenMillisecondsOfACrash) {
+  Open("segv");
+  Run("ok");
+  std::vector<milliseconds::rep> took;
+  for (int i = 0; i < 20; ++i) {
+    Run();
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_EQ(Run("ok")->body(), "ok");
+    took.push_back(
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun).count());
+  }
+  std::sort(took.begin(), took.end());
+  EXPECT_LE(took[took.size() / 2], 10);
+}
+
+TEST_F(WorkerPoolTest, EndingThePoolGivesResultsAndLeavesNothing) {
+  const auto count_fds = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
+  };
+  Run0();
+  const auto before = count_fds();
+  PoolOptions options = TestOptions("sleeps");
+  options.slots = 3;
+  Open(options);
+  std::vector<std::shared_ptr<TestSink>> sinks;
+  for (int i = 0; i < 3; ++i) sinks.push_back(Begin("ms=60000", "", 60'000));
+  WaitUntilBusy();
+  std::vector<pid_t> pids{pool_->State().fork_server_pid};
+  for (const auto& worker : pool_->State().workers) pids.push_back(worker.pid());
+  pool_.reset();
+  for (const auto& sink : sinks) {
+    EXPECT_EQ(sink->results(), 1);
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_CANCELLED);
+  }
+  for (const pid_t pid : pids) EXPECT_NE(kill(pid, 0), 0) << pid;
+  last_call_->Cancel();
+  last_call_.reset();
+  EXPECT_EQ(count_fds(), before);
+}
+
+TEST_F(WorkerPoolTest, TwoRevisionsServeSideBySide) {
+  Open("echo_plain");
+  auto old = std::move(pool_);
+  Open("shows_config");
+  EXPECT_EQ(Run()->result().outcome(), v1::OUTCOME_OK);
+  auto sink = std::make_shared<TestSink>();
+  old->Start(TestStart(), "old", true, sink);
+  ASSERT_TRUE(sink->Wait());
+  EXPECT_EQ(sink->body(), "old");
+  EXPECT_EQ(old->Drain(std::chrono::steady_clock::now() + std::chrono::seconds(5)), 0u);
+}
+
+// Under load, each invocation gets its right answer or a clean failure, and only killed workers fail any.
+TEST_F(WorkerPoolTest, KillingWorkersAndForkServersUnderLoadFailsOnlyWhatTheyRan) {
+  PoolOptions options = TestOptions("echo_plain");
+  options.slots = 8;
+  Open(options);
+  std::atomic<bool> stop{false};
+  std::atomic<int> ok{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> wrong{0};
+  std::vector<std::jthread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = 0; !stop; ++i) {
+        const std::string body = std::to_string(caller) + ":" + std::to_string(i);
+        auto sink = std::make_shared<TestSink>();
+        pool_->Start(TestStart(), body, true, sink);
+        if (!sink->Wait()) {
+          ++wrong;
+          return;
+        }
+        if (sink->result().outcome() == v1::OUTCOME_OK) {
+          ++(sink->body() == body ? ok : wrong);
+        } else {
+          ++failed;
+        }
+      }
+    });
+  }
+  int kills = 0;
+  std::minstd_rand random(1);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  while (std::chrono::steady_clock::now() < end) {
+    const PoolState state = pool_->State();
+    if (!state.workers.empty() && kill(state.workers[random() % state.workers.size()].pid(), SIGKILL) == 0)
+      ++kills;
+    if (kills % 5 == 0 && state.fork_server_pid > 0) kill(state.fork_server_pid, SIGKILL);
+    const int seen = ok;
+    Eventually([&] { return ok > seen + 20; });
+  }
+  stop = true;
+  callers.clear();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_LE(failed, kills);
+  EXPECT_GT(ok, 100);
+  EXPECT_GT(kills, 10);
+}
+
+}  // namespace
+}  // namespace mayfly::runtime
