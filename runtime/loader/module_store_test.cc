@@ -88,6 +88,11 @@ TEST_F(ModuleStoreTest, AcceptsADigestInUpperCase) {
   EXPECT_TRUE(Admit({.path = ModulePath("good"), .sha256 = digest})) << problem_.message();
 }
 
+TEST(Sha256Hex, IsTheKnownDigestOfKnownBytes) {
+  EXPECT_EQ(Sha256Hex(testing::AsBytes("abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 TEST_F(ModuleStoreTest, RefusesWhatIsNoReadableFile) {
   EXPECT_FALSE(Admit({.path = folder_.path() + "/absent.so"}));
   EXPECT_EQ(problem_.reason(), "NotReadable");
