@@ -24,6 +24,7 @@ namespace mayfly::cli {
 namespace {
 
 constexpr int kInterrupted = 130;
+constexpr std::size_t kMostShown = 50;
 constexpr std::chrono::seconds kRoutesWithin{5};
 
 // Each connection and each replica takes descriptors.
@@ -50,7 +51,12 @@ void PrintFunctions(const LocalStack& stack, const std::vector<std::string>& pat
   std::size_t width = 0;
   for (const FunctionView& view : views) width = std::max(width, ShownName(view.key).size());
   const std::string indent(width + 4, ' ');
+  std::size_t shown = 0;
   for (const FunctionView& view : views) {
+    if (++shown > kMostShown) {
+      absl::StrAppend(&text, "  … and ", views.size() - kMostShown, " more: `mayfly get` lists them\n\n");
+      break;
+    }
     const std::string name = ShownName(view.key);
     absl::StrAppend(&text, "  ", Paint(name, Colour::kBold, STDOUT_FILENO),
                     std::string(width - name.size() + 2, ' '));

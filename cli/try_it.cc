@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <optional>
 
 #include "absl/strings/match.h"
@@ -70,25 +69,34 @@ std::string CommentedLine(const FunctionView& view, const std::string& gateway_u
   return "";
 }
 
-// The sample that lies beside a manifest.
-std::string SampleFile(const FunctionView& view) {
+struct SampleType {
+  const char* extension;
+  const char* content_type;
+};
+constexpr SampleType kSampleTypes[] = {{".json", "application/json"},
+                                       {".jpg", "image/jpeg"},
+                                       {".png", "image/png"},
+                                       {".webp", "image/webp"},
+                                       {".csv", "text/csv"},
+                                       {".txt", "text/plain"},
+                                       {".bin", "application/octet-stream"}};
+
+struct Sample {
+  std::string path;  // "" if there is none
+  std::string extension;
+  std::string content_type;
+};
+
+// The file sample.* that lies beside a manifest.
+Sample FindSample(const FunctionView& view) {
   for (const std::string& manifest : view.manifests) {
-    std::error_code error;
-    for (fs::directory_iterator it(fs::path(manifest).parent_path(), error), end; !error && it != end;
-         it.increment(error)) {
-      if (it->path().stem() != "sample" || !it->is_regular_file(error)) continue;
-      return FromHere(it->path());
+    for (const SampleType& type : kSampleTypes) {
+      std::error_code error;
+      const fs::path path = fs::path(manifest).parent_path() / absl::StrCat("sample", type.extension);
+      if (fs::is_regular_file(path, error)) return {FromHere(path), type.extension, type.content_type};
     }
   }
-  return "";
-}
-
-std::string ContentType(const std::string& path) {
-  static const auto* const types = new std::map<std::string, std::string>{
-      {".csv", "text/csv"},  {".jpeg", "image/jpeg"}, {".jpg", "image/jpeg"}, {".json", "application/json"},
-      {".png", "image/png"}, {".txt", "text/plain"},  {".webp", "image/webp"}};
-  const auto it = types->find(fs::path(path).extension().string());
-  return it == types->end() ? "application/octet-stream" : it->second;
+  return {};
 }
 
 }  // namespace
@@ -114,15 +122,13 @@ std::string CurlLine(const FunctionView& view, const std::string& gateway_url) {
     return !http || http->methods.empty() ||
            std::find(http->methods.begin(), http->methods.end(), method) != http->methods.end();
   };
-  const std::string sample = SampleFile(view);
-  if (!sample.empty() && (allows("POST") || allows("PUT"))) {
+  const Sample sample = FindSample(view);
+  if (!sample.path.empty() && (allows("POST") || allows("PUT"))) {
     if (!allows("POST")) absl::StrAppend(&line, " -X PUT");
-    const std::string type = ContentType(sample);
-    absl::StrAppend(&line, " --data-binary ", ShellQuote(absl::StrCat("@", sample)), " -H ",
-                    ShellQuote(absl::StrCat("Content-Type: ", type)));
+    absl::StrAppend(&line, " --data-binary ", ShellQuote(absl::StrCat("@", sample.path)), " -H ",
+                    ShellQuote(absl::StrCat("Content-Type: ", sample.content_type)));
     // A picture on a terminal helps nobody.
-    if (absl::StartsWith(type, "image/"))
-      absl::StrAppend(&line, " -o out", fs::path(sample).extension().string());
+    if (absl::StartsWith(sample.content_type, "image/")) absl::StrAppend(&line, " -o out", sample.extension);
   } else if (allows("GET")) {
     // curl's own default.
   } else if (allows("POST")) {
