@@ -64,6 +64,9 @@ struct CrashReport {
   char maps[kCrashMapsBytes];  // executable lines of /proc/self/maps
 };
 
+// What a worker that sleeps waits for.
+enum class Sleep : std::uint32_t { kAwake = 0, kForWork = 1, kForRoom = 2 };
+
 struct ChannelHeader {
   // Written by the runtime.
   alignas(64) std::atomic<std::uint32_t> wake;  // changes whenever the worker has something to look at
@@ -76,7 +79,7 @@ struct ChannelHeader {
   alignas(64) std::atomic<std::uint32_t> armed;  // the runtime sleeps: write to the doorbell
 
   // Written by the worker.
-  alignas(64) std::atomic<std::uint32_t> sleeping;  // the worker is about to wait on `wake`
+  alignas(64) std::atomic<std::uint32_t> sleeping;  // a Sleep: the worker is about to wait on `wake`
   std::atomic<std::uint32_t> taken;                 // how many invocations reached the handler
   std::atomic<std::uint64_t> ring_written;          // bytes ever put into the ring
 

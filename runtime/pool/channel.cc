@@ -63,7 +63,12 @@ void Channel::Leave() {
 }
 
 void Channel::ReleaseRing() {
-  if (ring_.Release() && header_.sleeping.load(std::memory_order_relaxed) != 0) Wake();
+  if (!ring_.Release()) return;
+  // A worker that waits for work has no use for room: waking it would cost two context switches per invocation.
+  header_.wake.store(++wakes_, std::memory_order_seq_cst);
+  if (header_.sleeping.load(std::memory_order_seq_cst) == static_cast<std::uint32_t>(ipc::Sleep::kForRoom)) {
+    ipc::FutexWake(header_.wake);
+  }
 }
 
 bool Channel::taken() const { return header_.taken.load(std::memory_order_acquire) == given_; }

@@ -16,11 +16,11 @@ Channel::Channel(char* memory, const char* request_area, int doorbell)
       pid_(getpid()) {}
 
 template <typename Ready>
-void Channel::SleepUntil(const Ready& ready) {
+void Channel::SleepUntil(ipc::Sleep why, const Ready& ready) {
   while (true) {
     const std::uint32_t wake = header_.wake.load(std::memory_order_acquire);
     if (ready()) return;
-    header_.sleeping.store(1, std::memory_order_seq_cst);
+    header_.sleeping.store(static_cast<std::uint32_t>(why), std::memory_order_seq_cst);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     // The runtime changes `wake` before it looks at `sleeping`.
     if (header_.wake.load(std::memory_order_seq_cst) == wake) ipc::FutexWait(header_.wake, wake);
@@ -29,11 +29,11 @@ void Channel::SleepUntil(const Ready& ready) {
 }
 
 void Channel::WaitUntilAdmitted() {
-  SleepUntil([this] { return header_.admitted.load(std::memory_order_acquire) != 0; });
+  SleepUntil(ipc::Sleep::kForWork, [this] { return header_.admitted.load(std::memory_order_acquire) != 0; });
 }
 
 Channel::Work Channel::Wait() {
-  SleepUntil([this] {
+  SleepUntil(ipc::Sleep::kForWork, [this] {
     return header_.request.load(std::memory_order_acquire) != taken_ ||
            header_.leave.load(std::memory_order_acquire) != 0;
   });
@@ -79,7 +79,7 @@ void Channel::WaitForRoom(std::size_t bytes) {
   const std::size_t wanted = std::max<std::size_t>(bytes, 1);
   if (ring_.Room() >= wanted) return;
   Flush();
-  SleepUntil([this, wanted] { return ring_.Room() >= wanted; });
+  SleepUntil(ipc::Sleep::kForRoom, [this, wanted] { return ring_.Room() >= wanted; });
 }
 
 void Channel::EndStrayChild() const {

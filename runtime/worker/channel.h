@@ -46,7 +46,7 @@ class Channel {
   void WaitForRoom(std::size_t bytes);
   // Sleeps until the runtime changes `wake`, unless `ready` holds.
   template <typename Ready>
-  void SleepUntil(const Ready& ready);
+  void SleepUntil(ipc::Sleep why, const Ready& ready);
 
   ipc::ChannelHeader& header_;
   ipc::RingWriter ring_;
