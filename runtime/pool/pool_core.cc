@@ -231,6 +231,7 @@ void PoolCore::Refuse(Call& call, v1::Outcome outcome, const char* component, co
   problem.set_message(std::move(message));
   metrics_.Invocation(outcome, {}, {});
   call.sink->OnPart(std::move(part));
+  call.sink->OnFlush();
 }
 
 void PoolCore::Collect(const WorkerPtr& worker) {

@@ -209,6 +209,7 @@ void PoolCore::CheckMemory(const WorkerPtr& worker, Time) {
 
 void PoolCore::Deliver(std::vector<Delivery>& outbox) {
   for (Delivery& delivery : outbox) delivery.sink->OnPart(std::move(delivery.part));
+  for (Delivery& delivery : outbox) delivery.sink->OnFlush();
   outbox.clear();
 }
 

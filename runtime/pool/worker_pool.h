@@ -53,6 +53,9 @@ class ResponseSink {
   virtual ~ResponseSink() = default;
   // The last part has a result; nothing comes after it.
   virtual void OnPart(v1::ResponsePart&& part) = 0;
+  // Called after each run of OnPart() calls, to this and other sinks: nothing more comes at once, so what was
+  // gathered should go out. May come once more than needed, after the last part too.
+  virtual void OnFlush() {}
 };
 
 // One invocation that was given to a pool. Destroying it does not cancel it.

@@ -90,6 +90,7 @@ class FakeWorld {
       changed_.notify_all();
     }
     sink->OnPart(std::move(part));
+    sink->OnFlush();
   }
   void AnswerOk(Invocation& invocation, std::string data) {
     v1::ResponsePart part;
@@ -159,6 +160,7 @@ class FakePool final : public WorkerPool {
     }
     if (!invocation) {
       sink->OnPart(NotStarted("NoSlot", "every slot is busy"));
+      sink->OnFlush();
     } else if (world_.echo && body_complete) {
       world_.AnswerOk(*invocation, std::string(body));
     }

@@ -211,6 +211,7 @@ std::shared_ptr<PoolCall> Replica::Start(const v1::Start& start, std::string_vie
     }
   }
   sink->OnPart(NotStarted(reason, message));
+  sink->OnFlush();
   return nullptr;
 }
 

@@ -110,6 +110,7 @@ class ServeStream final : public grpc::ServerBidiReactor<v1::ServeRequest, v1::S
         : stream(std::move(its_stream)), id(its_id) {}
 
     void OnPart(v1::ResponsePart&& part) override { stream->Deliver(*this, std::move(part)); }
+    void OnFlush() override { stream->FlushGathered(); }
 
     const std::shared_ptr<ServeStream> stream;
     const std::uint64_t id;
@@ -204,6 +205,10 @@ class ServeStream final : public grpc::ServerBidiReactor<v1::ServeRequest, v1::S
       part.set_call(call.id);
       Append(std::move(part));
     }
+  }
+
+  void FlushGathered() {
+    std::unique_lock lock(mutex_);
     Flush(lock);
   }
 
