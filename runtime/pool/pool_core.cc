@@ -337,7 +337,7 @@ void PoolCore::LogFailure(const Call& call, const v1::Result& result) const {
 std::uint32_t PoolCore::Drain(Time deadline) {
   std::unique_lock lock(mutex_);
   draining_ = true;
-  changed_.wait_until(lock, deadline, [this] { return busy_ == 0; });
+  changed_.wait_until(lock, deadline, [this] { return busy_ == 0 && outbox_.empty() && !delivering_; });
   return busy_;
 }
 

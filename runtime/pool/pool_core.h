@@ -87,6 +87,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void Tick(Time now);
   void CheckMemory(const WorkerPtr& worker, Time now);
   void CheckCalls(Time now);
+  void TakeOutbox(std::vector<Delivery>& outbox);
   void Deliver(std::vector<Delivery>& outbox);
   void Shutdown();
   bool Watch(int fd, std::uint32_t events, Source source, std::uint64_t key);
@@ -117,7 +118,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   base::FileDescriptor poke_;
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;  // loaded_, problem_ or busy_
+  std::condition_variable changed_;  // loaded_, problem_, busy_ or delivering_
   bool loaded_ = false;
   bool failed_ = false;
   v1::Problem problem_;
@@ -141,6 +142,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   Time last_active_{};
   Time next_tick_{};
   std::vector<Delivery> outbox_;
+  bool delivering_ = false;  // what was taken from outbox_ is on its way to its sinks
   std::jthread thread_;
 };
 

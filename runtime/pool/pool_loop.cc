@@ -43,7 +43,7 @@ void PoolCore::Run() {
       const std::lock_guard lock(mutex_);
       if (closing_) break;
       timeout = Prepare(std::chrono::steady_clock::now());
-      outbox.swap(outbox_);
+      TakeOutbox(outbox);
     }
     if (!outbox.empty()) {
       Deliver(outbox);
@@ -59,7 +59,7 @@ void PoolCore::Run() {
         const WorkerPtr worker = workers_[i];
         if (worker->call != nullptr && worker->call->given && !worker->call->blocked) Collect(worker);
       }
-      outbox.swap(outbox_);
+      TakeOutbox(outbox);
     }
     Deliver(outbox);
   }
@@ -205,6 +205,13 @@ void PoolCore::CheckMemory(const WorkerPtr& worker, Time) {
                       std::to_string(options_.worker_memory_bytes >> 20) + " MiB");
   EndCall(*worker->call, std::move(result), worker);
   KillWorker(worker, "OutOfMemory");
+}
+
+void PoolCore::TakeOutbox(std::vector<Delivery>& outbox) {
+  outbox.swap(outbox_);
+  const bool delivered = delivering_;
+  delivering_ = !outbox.empty();
+  if (delivered && !delivering_) changed_.notify_all();
 }
 
 void PoolCore::Deliver(std::vector<Delivery>& outbox) {

@@ -98,7 +98,8 @@ class WorkerPool {
   virtual std::shared_ptr<PoolCall> Start(const v1::Start& start, std::string_view body, bool body_complete,
                                           std::shared_ptr<ResponseSink> sink) = 0;
 
-  // Takes no more invocations and waits for those that run, up to `deadline`; how many still run.
+  // Takes no more invocations and waits, up to `deadline`, until those that run have ended and their sinks have heard; how
+  // many still run.
   virtual std::uint32_t Drain(std::chrono::steady_clock::time_point deadline) = 0;
 
   virtual std::uint32_t slots() const = 0;
