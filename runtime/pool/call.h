@@ -36,6 +36,7 @@ class Call final : public PoolCall {
   std::uint64_t window = 0;
   std::uint64_t written = 0;    // of the body
   std::size_t body_offset = 0;  // in the request area
+  bool filling = false;         // its body is being copied, without the mutex
   bool given = false;           // the worker was told
   bool blocked = false;         // until the window grows
   bool too_large = false;       // more body than is allowed

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "runtime/pool/memory_limit.h"
 #include "runtime/pool/request_writer.h"
 #include "runtime/pool/spawn.h"
 
@@ -30,6 +31,11 @@ std::uint64_t MonotonicNanoseconds(std::chrono::steady_clock::time_point time) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
 }
 
+PoolOptions WithDefaults(PoolOptions options) {
+  if (options.worker_memory_bytes == 0) options.worker_memory_bytes = DefaultWorkerMemoryBytes();
+  return options;
+}
+
 }  // namespace
 
 void Call::Write(std::string_view data, bool end) { core_->Write(*this, data, end); }
@@ -37,7 +43,7 @@ void Call::Grant(std::uint64_t bytes) { core_->Grant(*this, bytes); }
 void Call::Cancel() { core_->Cancel(*this); }
 
 PoolCore::PoolCore(PoolOptions options, base::Metrics& metrics)
-    : options_(std::move(options)), metrics_(metrics, options_.function) {}
+    : options_(WithDefaults(std::move(options))), metrics_(metrics, options_.function) {}
 
 PoolCore::~PoolCore() = default;
 
@@ -117,6 +123,7 @@ std::shared_ptr<PoolCall> PoolCore::Start(const v1::Start& start, std::string_vi
     if (worker != nullptr) {
       worker->call = call;
       call->worker = worker;
+      call->filling = true;
       ++busy_;
     }
   }
@@ -129,6 +136,7 @@ std::shared_ptr<PoolCall> PoolCore::Start(const v1::Start& start, std::string_vi
   const auto head = WriteRequestHead(start, MonotonicNanoseconds(call->deadline), channel->request_area());
   if (head.ok()) std::memcpy(channel->request_area() + *head, body.data(), body.size());
   const std::lock_guard lock(mutex_);
+  call->filling = false;
   if (call->worker == nullptr) return call;
   if (!head.ok()) {
     call->too_large = true;
@@ -196,9 +204,11 @@ void PoolCore::Write(Call& call, std::string_view data, bool end) {
     }
     channel = call.worker->channel;
     at = call.body_offset + call.written;
+    call.filling = true;
   }
   std::memcpy(channel->request_area() + at, data.data(), data.size());
   const std::lock_guard lock(mutex_);
+  call.filling = false;
   if (call.worker == nullptr) return;
   call.written += data.size();
   channel->NoteWritten(at + data.size());

@@ -156,10 +156,12 @@ void PoolCore::CheckCalls(Time now) {
                           : call->given ? "no worker was ready before the deadline"
                                         : "the request's body was not complete before the deadline");
     }
-    const bool given = call->given;
+    // Somebody may still be copying into its memory, which must then not be the next invocation's.
+    const bool spoilt = call->given || call->filling;
+    const std::string reason = problem.reason();
     EndCall(*call, std::move(result), worker);
-    if (given) {
-      KillWorker(worker, problem.reason().c_str());
+    if (spoilt) {
+      KillWorker(worker, reason.c_str());
     } else {
       worker->idle_since = now;
       idle_.push_back(worker);
@@ -192,7 +194,6 @@ void PoolCore::Tick(Time now) {
 }
 
 void PoolCore::CheckMemory(const WorkerPtr& worker, Time) {
-  if (options_.worker_memory_bytes == 0) return;
   worker->resident_bytes = ResidentBytes(worker->pid);
   if (worker->resident_bytes <= options_.worker_memory_bytes) return;
   v1::Result result;

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "runtime/ipc/control.h"
+#include "runtime/pool/backtrace.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/process_registry.h"
 #include "runtime/pool/spawn.h"
@@ -354,14 +355,15 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
   const bool was_killed = worker->state == WorkerProcess::State::kKilled;
   const bool was_leaving = worker->state == WorkerProcess::State::kLeaving;
   const std::shared_ptr<Call> call = worker->call;
-  const Death death =
-      Explain(status, CopyCrashReport(worker->channel->crash()), options_.worker_memory_bytes);
+  const CrashNotes notes = CopyCrashReport(worker->channel->crash());
+  const Death death = Explain(status, notes, options_.worker_memory_bytes);
   if (!was_killed && !was_leaving) metrics_.WorkerDied(death.problem.reason());
   if (call != nullptr) {
     if (call->given && worker->channel->taken()) {
       v1::Result result;
       result.set_outcome(death.outcome);
       *result.mutable_problem() = death.problem;
+      for (std::string& line : DescribeFrames(notes)) result.add_backtrace(std::move(line));
       worker->peak_bytes = std::max(worker->peak_bytes, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
       EndCall(*call, std::move(result), worker, CpuTime(usage));
     } else {

@@ -42,7 +42,7 @@ struct PoolOptions {
   std::uint32_t slots = 1;
   std::chrono::milliseconds create_timeout{10'000};
   std::chrono::milliseconds idle_worker_lifetime{30'000};
-  std::uint64_t worker_memory_bytes = 0;  // 0: no limit
+  std::uint64_t worker_memory_bytes = 0;  // 0: see memory_limit.h
   std::uint64_t max_request_bytes = 32u << 20;
   std::uint64_t max_response_bytes = 0;  // 0: no limit
 };
