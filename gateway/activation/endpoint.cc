@@ -199,6 +199,8 @@ void Endpoint::OnReply(v1::ServeReply& reply, bool first) { function_->OnReply(*
 
 void Endpoint::OnBroken(const absl::Status& why, bool graceful) { function_->OnBroken(*this, why, graceful); }
 
+void Endpoint::OnClosed() { function_->OnClosed(*this); }
+
 void Endpoint::OnDeadline() { function_->OnUnblock(*this); }
 
 }  // namespace mayfly::gateway

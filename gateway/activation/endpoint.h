@@ -72,6 +72,7 @@ class Endpoint final : public ReplicaStream::Owner,
   void OnWritten() override;
   void OnReply(v1::ServeReply& reply, bool first) override;
   void OnBroken(const absl::Status& why, bool graceful) override;
+  void OnClosed() override;
 
   // Kept by the FunctionActivator.
   static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);

@@ -280,8 +280,7 @@ void FunctionActivator::OnBroken(Endpoint& endpoint, const absl::Status& why, bo
     Unblock(endpoint);
     UpdateAvailability(endpoint);
     if (endpoint.closing) {
-      context_.demand.SetUnreachable(endpoint.replica(), false);
-      std::erase_if(endpoints_, [&](const auto& each) { return each.get() == &endpoint; });
+      // OnClosed() follows.
     } else if (++endpoint.failures == kFailuresUntilUnreachable) {
       context_.demand.SetUnreachable(endpoint.replica(), true);
       base::log::Warn("replica cannot be reached; it gets no invocations until it can",
@@ -310,6 +309,12 @@ void FunctionActivator::OnBroken(Endpoint& endpoint, const absl::Status& why, bo
     NoteDemand(after);
   }
   after.Run(*this);
+}
+
+void FunctionActivator::OnClosed(Endpoint& endpoint) {
+  const std::lock_guard lock(mutex_);
+  context_.demand.SetUnreachable(endpoint.replica(), false);
+  std::erase_if(endpoints_, [&](const auto& each) { return each.get() == &endpoint; });
 }
 
 // --- demand ---

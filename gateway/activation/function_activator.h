@@ -63,6 +63,7 @@ class FunctionActivator final : public DemandReporter::Source,
   void OnReply(Endpoint& endpoint, v1::ServeReply& reply, bool first);
   void OnWritten(Endpoint& endpoint);
   void OnBroken(Endpoint& endpoint, const absl::Status& why, bool graceful);
+  void OnClosed(Endpoint& endpoint);
 
   v1::Demand ReadDemand() override;
   void PushDemand() { context_.demand.PushNow(shared_from_this()); }

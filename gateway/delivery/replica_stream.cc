@@ -112,11 +112,16 @@ std::chrono::system_clock::time_point After(milliseconds pause) {
 }
 
 void ReplicaStreamImpl::Start(std::shared_ptr<Owner> owner) {
-  const std::lock_guard lock(mutex_);
-  if (closing_ || !pass_) return;
-  owner_ = std::move(owner);
-  self_ = shared_from_this();
-  Connect();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closing_ && pass_) {
+      owner_ = std::move(owner);
+      self_ = shared_from_this();
+      Connect();
+      return;
+    }
+  }
+  owner->OnClosed();
 }
 
 void ReplicaStreamImpl::Connect() {
@@ -271,10 +276,13 @@ void ReplicaStreamImpl::Done() {
   base::Gate::Pass pass;
   std::shared_ptr<ReplicaStreamImpl> self;
   std::shared_ptr<Owner> owner;
-  const std::lock_guard lock(mutex_);
-  owner = std::move(owner_);
-  self = std::move(self_);
-  pass = std::move(pass_);
+  {
+    const std::lock_guard lock(mutex_);
+    owner = std::move(owner_);
+    self = std::move(self_);
+    pass = std::move(pass_);
+  }
+  owner->OnClosed();
 }
 
 }  // namespace

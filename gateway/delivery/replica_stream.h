@@ -48,6 +48,8 @@ class ReplicaStream {
     // with an OK status, so that what it has not answered it has not taken. Another attempt follows unless
     // closed.
     virtual void OnBroken(const absl::Status& why, bool graceful) = 0;
+    // The stream was closed and nothing of it is under way any more: the last call, made once.
+    virtual void OnClosed() = 0;
   };
 
   static constexpr std::size_t kBatchBytes = 1 << 20;
@@ -64,7 +66,7 @@ class ReplicaStream {
   virtual void Kick() = 0;
   // Waits until no message is being handed over, so that what Fill() gave before is in gRPC's hands.
   virtual void Barrier() = 0;
-  // Breaks the stream, for good. OnBroken() is called a last time, soon after. Idempotent.
+  // Breaks the stream, for good; the owner hears OnClosed() when nothing of it is left. Idempotent.
   virtual void Close() = 0;
 };
 

@@ -15,6 +15,7 @@ using testing::HasSubstr;
 TEST_F(WorkerPoolTest, SegmentationFaultFailsThatInvocationOnly) {
   auto sink = HarmThenOk("segv", v1::OUTCOME_CRASHED, "SegmentationFault");
   EXPECT_THAT(sink->result().problem().message(), HasSubstr("0x10"));
+  EXPECT_THAT(sink->result().backtrace(), testing::Contains(HasSubstr("segv.so+0x")));
 }
 
 TEST_F(WorkerPoolTest, AbortFailsThatInvocationOnly) { HarmThenOk("abort_", v1::OUTCOME_CRASHED, "Aborted"); }

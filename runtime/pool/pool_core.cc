@@ -364,7 +364,7 @@ PoolState PoolCore::State() const {
     v1::WorkerInfo& info = state.workers.emplace_back();
     info.set_pid(worker->pid);
     info.set_revision(options_.revision);
-    info.set_busy(worker->call != nullptr);
+    info.set_busy(worker->call != nullptr && worker->call->given && worker->channel->taken());
     info.set_invocations(worker->invocations);
     info.set_rss_bytes(ResidentBytes(worker->pid));
   }
