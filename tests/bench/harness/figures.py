@@ -38,6 +38,9 @@ class Figures:
     def __init__(self):
         self._rows = {}
         self.notes = []
+        self._load = os.getloadavg()[0]
+        if self._load > 0.5:
+            self.note(f"the machine was busy before the run began (load {self._load:.1f}): these figures are too bad")
 
     def add(self, name, value, unit=None):
         known_unit, goal = GOALS.get(name, (unit, None))
@@ -79,7 +82,7 @@ class Figures:
     def write(self, path, source):
         path = pathlib.Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        document = {"figures": self.rows(), "notes": self.notes, "machine": machine(), "commit": commit(source)}
+        document = {"figures": self.rows(), "notes": self.notes, "machine": {**machine(), "load_at_begin": self._load}, "commit": commit(source)}
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(document, indent=2) + "\n")
         partial.replace(path)
@@ -102,7 +105,6 @@ def machine():
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
-        "load_at_end": os.getloadavg()[0],
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
