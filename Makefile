@@ -38,7 +38,7 @@ format: ## Format the tree as `make lint` wants it
 	@scripts/install-packages test
 	@tests/lint/lint.py --fix
 
-tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: only files changed since main
+tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: files changed since main; FOLDERS="base admin"
 	@scripts/install-packages clang
 	@scripts/tidy
 

@@ -82,6 +82,7 @@ bool Build(const Project& project, const LocalStack* stack, const std::stop_toke
 // Builds what changed, again and again.
 void KeepBuilt(const std::vector<Project>& projects, LocalStack& stack, const std::stop_token& stop) {
   std::vector<fs::path> folders;
+  folders.reserve(projects.size());
   for (const Project& project : projects) folders.push_back(project.folder);
   absl::StatusOr<SourceWatcher> watcher = SourceWatcher::Create(std::move(folders));
   if (!watcher.ok()) {

@@ -35,7 +35,7 @@ class HttpServerTest : public ::testing::Test {
     broken.mutable_unavailable()->set_message("there is no such file");
     router.Apply(update);
     options.address = "127.0.0.1:0";
-    options.threads = 2;
+    if (options.threads == 0) options.threads = 2;
   }
 
   void Start() {
