@@ -204,6 +204,7 @@ absl::StatusOr<std::vector<Function>> ParseFunctions(std::string_view text,
   const std::vector<Mistake> mistakes = manifest.AllMistakes();
   if (!mistakes.empty()) return absl::InvalidArgumentError(ToProblem(mistakes).message());
   std::vector<Function> functions;
+  functions.reserve(manifest.documents.size());
   for (ManifestDocument& document : manifest.documents) functions.push_back(std::move(*document.function));
   return functions;
 }

@@ -96,9 +96,11 @@ std::vector<FunctionView> FunctionReconciler::Views() const {
   std::vector<std::shared_ptr<FunctionState>> states;
   {
     std::lock_guard lock(mutex_);
+    states.reserve(states_.size());
     for (const auto& [key, state] : states_) states.push_back(state);
   }
   std::vector<FunctionView> views;
+  views.reserve(states.size());
   for (const auto& state : states) views.push_back(ViewOf(*state));
   return views;
 }

@@ -27,7 +27,8 @@ Reconciliation::Reconciliation(const ReconcilerParts& parts, const ReconcilerOpt
 
 Result Reconciliation::Run() {
   absl::StatusOr<FunctionObject> object = parts_.cluster.GetFunction(state_.key);
-  if (!object.ok() && !absl::IsNotFound(object.status())) {
+  const bool gone = absl::IsNotFound(object.status());
+  if (!object.ok() && !gone) {
     return Result::Failed(base::WithContext(object.status(), "reading the function"));
   }
   if (object.ok()) {
@@ -37,7 +38,7 @@ Result Reconciliation::Run() {
   }
   ListReplicas();
   TakeInbox();
-  if (absl::IsNotFound(object.status())) return Retire();
+  if (gone) return Retire();
   if (!state_.object.function) {
     WriteStatus();
     return Finish();

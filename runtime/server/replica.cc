@@ -83,10 +83,12 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
   const std::lock_guard loading(load_mutex_);
   // Once more, because a newer operator's command may have come while this one waited.
   if (const absl::Status status = Admit(request.epoch()); !status.ok()) return status;
-  const auto draining = absl::FailedPreconditionError("this runtime drains and loads nothing any more");
+  const auto refusal = [] {
+    return absl::FailedPreconditionError("this runtime drains and loads nothing any more");
+  };
   {
     const absl::ReaderMutexLock lock(&current_mutex_);
-    if (draining_) return draining;
+    if (draining_) return refusal();
     if (current_ && !request.revision().empty() && current_->pool->revision() == request.revision()) {
       reply = current_->reply;
       return absl::OkStatus();
@@ -115,7 +117,7 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
                                     {"init_us", reply.init_us()}});
   {
     const absl::WriterMutexLock lock(&current_mutex_);
-    if (draining_) return draining;  // `made` ends here, before it has run anything
+    if (draining_) return refusal();  // `made` ends here, before it has run anything
     std::swap(current_, made);
   }
   Announce();
