@@ -124,14 +124,9 @@ void FunctionActivator::Cancel(const InvocationRef& invocation, bool detach) {
         after.Kick(invocation->endpoint->shared_from_this());
         if (detach) Settle(*invocation);
         break;
-      case State::kAssigned: {
-        Endpoint& endpoint = *invocation->endpoint;
-        endpoint.Unassign(*invocation);
-        --busy_;
-        UpdateAvailability(endpoint);
-        CloseIfIdle(endpoint, after);
+      case State::kAssigned:
+        GiveBack(*invocation, after);
         [[fallthrough]];
-      }
       case State::kHeld:
         Finish(invocation, EndingPart(v1::OUTCOME_CANCELLED, "Cancelled", "the caller cancelled the request"),
                after);
@@ -143,6 +138,14 @@ void FunctionActivator::Cancel(const InvocationRef& invocation, bool detach) {
   after.Run(*this);
 }
 
+void FunctionActivator::GiveBack(Invocation& invocation, Afterwork& after) {
+  Endpoint& endpoint = *invocation.endpoint;
+  endpoint.Unassign(invocation);
+  --busy_;
+  UpdateAvailability(endpoint);
+  CloseIfIdle(endpoint, after);
+}
+
 // --- from the wheel ---
 
 void FunctionActivator::OnDeadline(const InvocationRef& invocation) {
@@ -152,14 +155,9 @@ void FunctionActivator::OnDeadline(const InvocationRef& invocation) {
     switch (invocation->state) {
       case State::kDone:
         return;
-      case State::kAssigned: {
-        Endpoint& endpoint = *invocation->endpoint;
-        endpoint.Unassign(*invocation);
-        --busy_;
-        UpdateAvailability(endpoint);
-        CloseIfIdle(endpoint, after);
+      case State::kAssigned:
+        GiveBack(*invocation, after);
         [[fallthrough]];
-      }
       case State::kHeld:
         Finish(
             invocation,

@@ -91,6 +91,8 @@ class FunctionActivator final : public DemandReporter::Source,
   void TakePart(Endpoint& endpoint, v1::ResponsePart& part, Afterwork& after);
   void Finish(const InvocationRef& invocation, v1::ResponsePart part, Afterwork& after);
   void Settle(Invocation& invocation);
+  // Takes the invocation, which was not handed over yet, off its endpoint. REQUIRES: it is kAssigned.
+  void GiveBack(Invocation& invocation, Afterwork& after);
   void Retire(Endpoint& endpoint, Afterwork& after);
   void CloseIfIdle(Endpoint& endpoint, Afterwork& after);
   void NoteDemand(Afterwork& after);

@@ -85,7 +85,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   int Prepare(Time now);
   void Handle(std::uint64_t data, Time now);
   void Tick(Time now);
-  void CheckMemory(const WorkerPtr& worker, Time now);
+  void CheckMemory(const WorkerPtr& worker);
   void CheckCalls(Time now);
   void TakeOutbox(std::vector<Delivery>& outbox);
   void Deliver(std::vector<Delivery>& outbox);

@@ -179,7 +179,7 @@ void PoolCore::Tick(Time now) {
       KillWorker(worker, "DestroyTimedOut");
     } else if (worker->state == WorkerProcess::State::kLive && worker->call != nullptr &&
                worker->call->given) {
-      CheckMemory(worker, now);
+      CheckMemory(worker);
     } else if (worker->state == WorkerProcess::State::kLive && worker->call == nullptr) {
       if (now - worker->idle_since >= kTick) worker->channel->Trim();
       if (now - worker->idle_since < options_.idle_worker_lifetime) continue;
@@ -193,15 +193,15 @@ void PoolCore::Tick(Time now) {
   CountWorkers();
 }
 
-void PoolCore::CheckMemory(const WorkerPtr& worker, Time) {
-  worker->resident_bytes = ResidentBytes(worker->pid);
-  if (worker->resident_bytes <= options_.worker_memory_bytes) return;
+void PoolCore::CheckMemory(const WorkerPtr& worker) {
+  const std::uint64_t resident = ResidentBytes(worker->pid);
+  if (resident <= options_.worker_memory_bytes) return;
   v1::Result result;
   result.set_outcome(v1::OUTCOME_OUT_OF_MEMORY);
   v1::Problem& problem = *result.mutable_problem();
   problem.set_component("function");
   problem.set_reason("OutOfMemory");
-  problem.set_message("the handler used " + std::to_string(worker->resident_bytes >> 20) +
+  problem.set_message("the handler used " + std::to_string(resident >> 20) +
                       " MiB of memory; its worker may use " +
                       std::to_string(options_.worker_memory_bytes >> 20) + " MiB");
   EndCall(*worker->call, std::move(result), worker);

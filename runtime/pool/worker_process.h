@@ -56,9 +56,7 @@ struct WorkerProcess {
   std::chrono::steady_clock::time_point idle_since;
   std::chrono::steady_clock::time_point leave_deadline;
   std::chrono::steady_clock::time_point peak_read_at;
-  std::uint64_t resident_bytes = 0;
   std::uint64_t peak_bytes = 0;
-  bool over_memory = false;  // it was killed for that
 };
 
 }  // namespace mayfly::runtime
