@@ -78,9 +78,9 @@ absl::StatusOr<std::string> AdminServer::Start(const std::string& address) {
   if (absl::StartsWith(address, kUnix)) {
     impl_->socket_path = address.substr(kUnix.size());
     ::unlink(impl_->socket_path.c_str());
-    const mode_t before = ::umask(0177);
+    // A socket's file gets the mode that its descriptor has: the umask is every thread's, and is left alone.
+    impl_->server.set_socket_options([](socket_t socket) { ::fchmod(socket, 0600); });
     listening = impl_->server.set_address_family(AF_UNIX).bind_to_port(impl_->socket_path, 80);
-    ::umask(before);
   } else {
     const std::size_t colon = address.rfind(':');
     int port = 0;

@@ -1,8 +1,13 @@
 #include "admin/admin_server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <thread>
 
 namespace mayfly::admin {
 namespace {
@@ -33,6 +38,33 @@ TEST(AdminServer, AUnixSocketIsItsOwnersAloneAndGoesWithTheServer) {
     EXPECT_EQ(client.Get("/healthz")->status, 200);
   }
   EXPECT_NE(access(path.c_str(), F_OK), 0);
+}
+
+TEST(AdminServer, LetsOnlyItsUserIntoAUnixSocketAndLeavesTheUmaskAlone) {
+  const std::string path = ::testing::TempDir() + "/admin-mode-test.sock";
+  const std::string file = path + ".file";
+  // What another thread makes meanwhile has the mode that it asked for.
+  std::atomic<int> wrong{0};
+  std::jthread other([&file, &wrong](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      const int fd = open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0700);
+      struct stat info{};
+      if (fd < 0 || fstat(fd, &info) != 0 || (info.st_mode & 0777) != 0700) ++wrong;
+      close(fd);
+      unlink(file.c_str());
+    }
+  });
+  base::Metrics metrics;
+  for (int i = 0; i < 100; ++i) {
+    AdminServer server(metrics, [] { return std::string(); });
+    ASSERT_TRUE(server.Start("unix:" + path).ok());
+    struct stat info{};
+    ASSERT_EQ(stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600u);
+  }
+  other.request_stop();
+  other.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(AdminServer, SaysWhyItCannotListen) {

@@ -7,8 +7,10 @@
 #include <grpcpp/server_builder.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <utility>
 
+#include "base/status.h"
 #include "runtime/server/invoke_call.h"
 #include "runtime/server/runtime_service.h"
 
@@ -69,12 +71,14 @@ absl::StatusOr<std::unique_ptr<RuntimeServer>> RuntimeServer::Start(
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   const bool is_unix = address.starts_with(kUnix);
-  const mode_t before = ::umask(0177);  // of a Unix socket
   impl->server = builder.BuildAndStart();
-  ::umask(before);
   if (!impl->server) {
     return absl::UnavailableError(
         fmt::format("cannot listen on {}: is the port taken, or the folder missing?", address));
+  }
+  // Between bind and this, the process's umask keeps others out; to change that here would change it for every thread.
+  if (is_unix && ::chmod(address.c_str() + kUnix.size(), 0600) != 0) {
+    return base::ErrnoStatus(errno, "restrict " + address);
   }
   impl->address = is_unix ? address : fmt::format("{}:{}", address.substr(0, address.rfind(':')), port);
   impl->health = std::make_unique<HealthReporter>(*impl->server->GetHealthCheckService());

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ void OfferToOomKiller() {
 
 bool EnterSandbox(const ipc::LaunchBlock& launch, std::string& problem) {
   OfferToOomKiller();
+  umask(022);  // the runtime's is for its own files; a handler's may be meant for others
   Limit(RLIMIT_CORE, 0);
   Limit(RLIMIT_NOFILE, kMaxDescriptors);
   Limit(RLIMIT_FSIZE, kMaxFileBytes);
