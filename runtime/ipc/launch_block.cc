@@ -47,6 +47,7 @@ std::string Encode(const LaunchBlock& block) {
   PutText(out, block.config_json);
   PutText(out, block.temporary_folder);
   PutNumber(out, block.memory_bytes);
+  PutNumber(out, block.max_tasks);
   PutNumber(out, block.max_request_bytes);
   PutNumber(out, block.runtime_pid);
   PutNumber(out, static_cast<std::uint32_t>(block.sandbox));
@@ -64,8 +65,8 @@ bool Decode(const char* data, std::size_t size, LaunchBlock& block) {
   std::uint32_t count = 0;
   if (!cursor.Text(block.module_path) || !cursor.Text(block.handler) || !cursor.Text(block.config_json) ||
       !cursor.Text(block.temporary_folder) || !cursor.Number(block.memory_bytes) ||
-      !cursor.Number(block.max_request_bytes) || !cursor.Number(block.runtime_pid) ||
-      !cursor.Number(sandbox) || !cursor.Number(count)) {
+      !cursor.Number(block.max_tasks) || !cursor.Number(block.max_request_bytes) ||
+      !cursor.Number(block.runtime_pid) || !cursor.Number(sandbox) || !cursor.Number(count)) {
     return false;
   }
   block.sandbox = sandbox != 0;

@@ -105,9 +105,11 @@ TEST_F(WorkerPoolTest, ForkedChildThatReturnsDoesNotAnswer) {
 }
 
 TEST_F(WorkerPoolTest, ForkBombIsStopped) {
-  Open("fork_bomb");
-  EXPECT_NE(Run("", "", 500)->result().outcome(), v1::OUTCOME_OK);
-  EXPECT_EQ(Run("ok", "", 20'000)->body(), "ok");
+  HarmThenOk("fork_bomb", v1::OUTCOME_CRASHED, "TooManyProcesses");
+}
+
+TEST_F(WorkerPoolTest, ThreadsWithoutBoundAreStopped) {
+  HarmThenOk("threads", v1::OUTCOME_CRASHED, "TooManyProcesses", "threads=100&ms=5000");
 }
 
 TEST_F(WorkerPoolTest, ThreadsMayOutliveAnInvocation) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "base/log.h"
 #include "base/thread.h"
@@ -33,6 +34,8 @@ std::uint64_t MonotonicNanoseconds(std::chrono::steady_clock::time_point time) {
 
 PoolOptions WithDefaults(PoolOptions options) {
   if (options.worker_memory_bytes == 0) options.worker_memory_bytes = DefaultWorkerMemoryBytes();
+  if (options.worker_tasks == 0)
+    options.worker_tasks = std::max(64u, 4 * std::thread::hardware_concurrency());
   return options;
 }
 

@@ -85,7 +85,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   int Prepare(Time now);
   void Handle(std::uint64_t data, Time now);
   void Tick(Time now);
-  void CheckMemory(const WorkerPtr& worker);
+  void CheckLimits(const WorkerPtr& worker);
+  void StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char* reason, std::string message);
   void CheckCalls(Time now);
   void TakeOutbox(std::vector<Delivery>& outbox);
   void Deliver(std::vector<Delivery>& outbox);
@@ -138,6 +139,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   std::vector<std::pair<pid_t, Time>> groups_;  // of dead leaders, until nothing of them is left
   std::uint32_t server_failures_ = 0;
   Time server_restart_at_{};
+  std::uint32_t fork_failures_ = 0;  // in a row
+  Time fork_again_at_{};
   Time sleeps_until_{};  // zero while the thread is awake
   Time last_active_{};
   Time next_tick_{};

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/spawn.h"
+#include "runtime/pool/task_count.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -86,7 +87,11 @@ int PoolCore::Prepare(Time now) {
     worker->channel->Arm();
     if (worker->channel->ring().HasMore()) return 0;
   }
-  if (!wanted_.empty() && server_restart_at_ > now) until = std::min(until, server_restart_at_);
+  if (!wanted_.empty()) {
+    for (const Time at : {server_restart_at_, fork_again_at_}) {
+      if (at > now) until = std::min(until, at);
+    }
+  }
   sleeps_until_ = until;
   return static_cast<int>(
       std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(until - now).count()));
@@ -179,7 +184,7 @@ void PoolCore::Tick(Time now) {
       KillWorker(worker, "DestroyTimedOut");
     } else if (worker->state == WorkerProcess::State::kLive && worker->call != nullptr &&
                worker->call->given) {
-      CheckMemory(worker);
+      CheckLimits(worker);
     } else if (worker->state == WorkerProcess::State::kLive && worker->call == nullptr) {
       if (now - worker->idle_since >= kTick) worker->channel->Trim();
       if (now - worker->idle_since < options_.idle_worker_lifetime) continue;
@@ -193,19 +198,33 @@ void PoolCore::Tick(Time now) {
   CountWorkers();
 }
 
-void PoolCore::CheckMemory(const WorkerPtr& worker) {
+// Stops a worker that takes more of the machine than it may. The kernel bounds the number of processes (see
+// worker/sandbox_tasks.h), for a fork bomb leaves this thread no time to; this names the one that went too far.
+void PoolCore::CheckLimits(const WorkerPtr& worker) {
+  if (CountTasks(worker->pid, options_.worker_tasks + 1) > options_.worker_tasks) {
+    StopFor(worker, v1::OUTCOME_CRASHED, "TooManyProcesses",
+            "the handler started too many processes and threads; its worker may have " +
+                std::to_string(options_.worker_tasks));
+    return;
+  }
   const std::uint64_t resident = ResidentBytes(worker->pid);
-  if (resident <= options_.worker_memory_bytes) return;
+  if (resident > options_.worker_memory_bytes) {
+    StopFor(worker, v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
+            "the handler used " + std::to_string(resident >> 20) + " MiB of memory; its worker may use " +
+                std::to_string(options_.worker_memory_bytes >> 20) + " MiB");
+  }
+}
+
+void PoolCore::StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char* reason,
+                       std::string message) {
   v1::Result result;
-  result.set_outcome(v1::OUTCOME_OUT_OF_MEMORY);
+  result.set_outcome(outcome);
   v1::Problem& problem = *result.mutable_problem();
   problem.set_component("function");
-  problem.set_reason("OutOfMemory");
-  problem.set_message("the handler used " + std::to_string(resident >> 20) +
-                      " MiB of memory; its worker may use " +
-                      std::to_string(options_.worker_memory_bytes >> 20) + " MiB");
+  problem.set_reason(reason);
+  problem.set_message(std::move(message));
   EndCall(*worker->call, std::move(result), worker);
-  KillWorker(worker, "OutOfMemory");
+  KillWorker(worker, reason);
 }
 
 void PoolCore::TakeOutbox(std::vector<Delivery>& outbox) {

@@ -29,6 +29,10 @@ constexpr auto kLastBackoff = std::chrono::seconds(10);
 constexpr auto kLateBirths = std::chrono::milliseconds(200);
 constexpr auto kGroupEnds = std::chrono::seconds(5);
 constexpr int kMaxReplacements = 1;
+// A fork that fails (EAGAIN while a fork bomb beside it dies, ENOMEM) is tried again, first after this time and then twice
+// as long each time; what waits fails after so many in a row, and can go to another replica.
+constexpr auto kFirstForkBackoff = std::chrono::milliseconds(10);
+constexpr std::uint32_t kForkTries = 7;
 
 CrashNotes ReadLaunchMemory(int memory) {
   CrashNotes notes;
@@ -61,6 +65,7 @@ void PoolCore::StartServer(Time now) {
   launch.temporary_folder = temporary_folder_;
   launch.environment.assign(options_.environment.begin(), options_.environment.end());
   launch.memory_bytes = options_.worker_memory_bytes;
+  launch.max_tasks = options_.worker_tasks * (options_.slots + 1);
   launch.max_request_bytes = options_.max_request_bytes;
   launch.runtime_pid = getpid();
   auto spawned = SpawnWorkerProgram(options_.worker_program, options_.function, launch);
@@ -229,7 +234,7 @@ void PoolCore::ServeWanted(Time now) {
     if (server->state == ServerProcess::State::kCreating) ++creating;
     if (server->state != ServerProcess::State::kReady) continue;
     ready = true;
-    while (!wanted_.empty()) {
+    while (!wanted_.empty() && now >= fork_again_at_) {
       const WorkerPtr worker = wanted_.front();
       if (worker->state != WorkerProcess::State::kWanted) {
         wanted_.pop_front();
@@ -308,6 +313,7 @@ void PoolCore::OnBorn(std::uint64_t token, pid_t pid) {
   const WorkerPtr worker = FindWorker(token);
   // A pid is believed only if it is a child of this process that no pool knows yet.
   if (worker == nullptr || worker->pid != 0 || !IsOwnChild(pid) || !ProcessRegistry::Add(pid)) return;
+  fork_failures_ = 0;
   worker->pid = pid;
   worker->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   worker->log_write_end.Reset();
@@ -326,8 +332,17 @@ void PoolCore::OnBorn(std::uint64_t token, pid_t pid) {
 void PoolCore::OnForkFailed(std::uint64_t token, int error) {
   const WorkerPtr worker = FindWorker(token);
   if (worker == nullptr || worker->pid != 0) return;
-  base::log::Warn("a worker could not be forked",
-                  {{"function", options_.function}, {"error", strerror(error)}});
+  if (++fork_failures_ == 1) {
+    base::log::Warn("a worker could not be forked; it is tried again",
+                    {{"function", options_.function}, {"error", strerror(error)}});
+  }
+  if (fork_failures_ < kForkTries && worker->state == WorkerProcess::State::kStarting) {
+    worker->state = WorkerProcess::State::kWanted;
+    worker->server_key = 0;
+    wanted_.push_front(worker);
+    fork_again_at_ = std::chrono::steady_clock::now() + kFirstForkBackoff * (1u << (fork_failures_ - 1));
+    return;
+  }
   if (worker->call != nullptr) {
     v1::Result result;
     result.set_outcome(v1::OUTCOME_NOT_STARTED);

@@ -43,6 +43,7 @@ struct PoolOptions {
   std::chrono::milliseconds create_timeout{10'000};
   std::chrono::milliseconds idle_worker_lifetime{30'000};
   std::uint64_t worker_memory_bytes = 0;  // 0: see memory_limit.h
+  std::uint32_t worker_tasks = 0;         // processes and threads of one worker; 0: 64, or 4 for each core
   std::uint64_t max_request_bytes = 32u << 20;
   std::uint64_t max_response_bytes = 0;  // 0: no limit
 };

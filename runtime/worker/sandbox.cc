@@ -16,6 +16,7 @@
 
 #include "runtime/worker/sandbox_filter.h"
 #include "runtime/worker/sandbox_landlock.h"
+#include "runtime/worker/sandbox_tasks.h"
 
 namespace mayfly::worker {
 namespace {
@@ -58,12 +59,15 @@ bool EnterSandbox(const ipc::LaunchBlock& launch, std::string& problem) {
   Limit(RLIMIT_FSIZE, kMaxFileBytes);
   signal(SIGXFSZ, SIG_IGN);
   if (launch.memory_bytes != 0) Limit(RLIMIT_DATA, launch.memory_bytes + kDataSlack);
+  std::string note;
+  LimitTasks(launch.max_tasks, note);
+  if (!note.empty()) fprintf(stderr, "%s\n", note.c_str());
+  note.clear();
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     problem = std::string("cannot set no_new_privs: ") + strerror(errno);
     return false;
   }
   DropCapabilities();
-  std::string note;
   RestrictFiles(launch.module_path, launch.temporary_folder, note);
   if (!note.empty()) fprintf(stderr, "%s\n", note.c_str());
   return LoadFilter(problem);

@@ -1,6 +1,6 @@
 // What a worker gives up before user code is mapped into it.
 //
-// In order: resource limits, no_new_privs, capabilities, Landlock, seccomp. A kernel without Landlock degrades
+// In order: resource limits, number of processes, no_new_privs, capabilities, Landlock, seccomp. A kernel without Landlock degrades
 // with a line in the log; without seccomp filters the worker refuses to start.
 #pragma once
 

@@ -1,0 +1,14 @@
+// How many processes and threads a worker has become.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+
+namespace mayfly::runtime {
+
+// The threads of `pid`, of its children, of theirs and so on; stops counting at `enough`. 0 if the process is gone.
+// From /proc/PID/task/TID/children (proc(5)): a kernel without it (CONFIG_PROC_CHILDREN) shows the threads of `pid` only.
+std::size_t CountTasks(pid_t pid, std::size_t enough);
+
+}  // namespace mayfly::runtime
