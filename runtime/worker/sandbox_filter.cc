@@ -46,6 +46,10 @@ constexpr int kAttacks[] = {
 };
 
 constexpr int kRefused[] = {
+    // To take the real user id that processes are counted by back.
+    SYS_setuid,
+    SYS_setreuid,
+    SYS_setresuid,
     SYS_setsid,
     SYS_setpgid,
     SYS_mount,

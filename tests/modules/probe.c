@@ -13,6 +13,8 @@
 //   mount, bpf, keyctl, setuid, io_uring, userfaultfd, perf, memfd, chroot, personality
 //   fds         the descriptors that are open, as "0 1 2"
 //   fd_links    the same with what each is, "0:/dev/null 1:…"
+//   temporary   writes a program to its temporary folder and runs it: "written, " and the errno's name
+//   raise_limit RLIMIT_NOFILE above its hard limit
 //   ids         "pid ppid uid no_new_privs seccomp_mode"
 //   limits      rlimits "nofile=… nproc=… fsize=… as=… core=…"
 #include <errno.h>
@@ -131,6 +133,39 @@ static int show_limits(mayfly_response* response) {
   return reply_text(response, "%s", out);
 }
 
+// Copies /bin/true, since a text file would be refused for another reason.
+static int try_temporary(mayfly_response* response) {
+  char path[600], bytes[65536];
+  snprintf(path, sizeof(path), "%s/program", getenv("TMPDIR"));
+  int from = open("/bin/true", O_RDONLY | O_CLOEXEC);
+  int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+  if (from < 0 || to < 0) return answer(response, -1);
+  ssize_t size;
+  while ((size = read(from, bytes, sizeof(bytes))) > 0) {
+    if (write(to, bytes, (size_t)size) != size) return answer(response, -1);
+  }
+  close(from);
+  close(to);
+  char* arguments[] = {path, NULL};
+  pid_t child = fork();
+  if (child == 0) {
+    execve(path, arguments, arguments + 1);
+    _exit(errno);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  unlink(path);
+  return reply_text(response, "written, %s",
+                    WIFEXITED(status) && WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "run");
+}
+
+static int raise_limit(mayfly_response* response) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_max++;
+  return answer(response, setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 static int handle(void* instance, const mayfly_event* event, mayfly_response* response) {
   (void)instance;
   const char* what = query_text(event, "what", "ids");
@@ -173,6 +208,8 @@ static int handle(void* instance, const mayfly_event* event, mayfly_response* re
   if (strcmp(what, "fds") == 0) return list_fds(response, 0);
   if (strcmp(what, "fd_links") == 0) return list_fds(response, 1);
   if (strcmp(what, "limits") == 0) return show_limits(response);
+  if (strcmp(what, "temporary") == 0) return try_temporary(response);
+  if (strcmp(what, "raise_limit") == 0) return raise_limit(response);
   if (strcmp(what, "ids") == 0) {
     return reply_text(response, "pid=%d ppid=%d uid=%d no_new_privs=%d seccomp=%d", (int)getpid(),
                       (int)getppid(), (int)getuid(), prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
