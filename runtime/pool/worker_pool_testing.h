@@ -49,16 +49,23 @@ class WorkerPoolTest : public testing::Test {
     return sink;
   }
 
+  // A busy machine makes a stop late, never early: one of some rounds has to be within the promised 50 ms.
   void StopsAtItsDeadline(const std::string& module) {
+    constexpr std::chrono::milliseconds kTimeout{200};
+    constexpr std::chrono::milliseconds kLate{50};
+    constexpr int kRounds = 8;
     Open(module);
-    const auto begun = std::chrono::steady_clock::now();
-    auto sink = Run("", "", 200);
-    const auto took = std::chrono::steady_clock::now() - begun;
-    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_TIMED_OUT) << sink->result().ShortDebugString();
-    EXPECT_EQ(sink->result().problem().reason(), "DeadlineExceeded");
-    EXPECT_GE(took, std::chrono::milliseconds(200));
-    EXPECT_LT(took, std::chrono::milliseconds(250));
-    EXPECT_EQ(Run("ok")->body(), "ok");
+    auto took = std::chrono::steady_clock::duration::max();
+    for (int i = 0; i < kRounds && took >= kTimeout + kLate; ++i) {
+      const auto begun = std::chrono::steady_clock::now();
+      auto sink = Run("", "", kTimeout.count());
+      took = std::chrono::steady_clock::now() - begun;
+      EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_TIMED_OUT) << sink->result().ShortDebugString();
+      EXPECT_EQ(sink->result().problem().reason(), "DeadlineExceeded");
+      EXPECT_GE(took, kTimeout);
+      EXPECT_EQ(Run("ok")->body(), "ok");
+    }
+    EXPECT_LT(took, kTimeout + kLate);
   }
   // One invocation before anything is counted, so that what is made once per process is there.
   void Run0() {
