@@ -43,10 +43,17 @@ int main(int argc, char** argv) {
     return Fail(fmt::format("the worker program {} is not there; name it with --worker", options.worker));
   }
 
+  if (::access(options.symbolizer.c_str(), X_OK) != 0) {
+    base::log::Warn("the symbolizer is not there, so backtraces have offsets only; name it with --symbolizer",
+                    {{"symbolizer", options.symbolizer}});
+    options.symbolizer.clear();
+  }
+
   base::Metrics metrics;
   auto store = runtime::ModuleStore::Open(options.state_dir + "/modules", options.worker);
   if (!store.ok()) return Fail(std::string(store.status().message()));
-  runtime::Replica replica({MAYFLY_VERSION, options.worker}, &runtime::WorkerPool::Create, **store, metrics);
+  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer}, &runtime::WorkerPool::Create,
+                           **store, metrics);
   auto server = runtime::RuntimeServer::Start(options.listen, replica);
   if (!server.ok()) return Fail(std::string(server.status().message()));
   if (options.load) {

@@ -8,12 +8,12 @@
 namespace mayfly::runtime {
 namespace {
 
-// mayfly-worker is installed beside this program.
-std::string WorkerBesideThis() {
+// The other programs are installed beside this one.
+std::string BesideThis(const char* program) {
   char path[4096];
   const ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path));
   const std::string self(path, size < 0 ? 0 : static_cast<std::size_t>(size));
-  return self.substr(0, self.rfind('/') + 1) + "mayfly-worker";
+  return self.substr(0, self.rfind('/') + 1) + program;
 }
 
 }  // namespace
@@ -24,7 +24,8 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
       "by hand:\n"
       "  mayfly-runtime --listen 127.0.0.1:9000 --state-dir /tmp/mayfly --module ./libhello.so\n"
       "  grpcurl -plaintext -d '{\"body\": \"aGk=\"}' 127.0.0.1:9000 mayfly.v1.Runtime/Invoke");
-  options.worker = WorkerBesideThis();
+  options.worker = BesideThis("mayfly-worker");
+  options.symbolizer = BesideThis("mayfly-symbolizer");
   std::uint64_t drain_seconds = 0;
   v1::LoadRequest load;
   std::string module, handler, config, function = "default/local";
@@ -37,6 +38,9 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
   app.add_option("--state-dir", options.state_dir, "Folder of this runtime's own, for copies of modules")
       ->capture_default_str();
   app.add_option("--worker", options.worker, "The worker program (default: mayfly-worker beside this one)");
+  app.add_option(
+      "--symbolizer", options.symbolizer,
+      "The program that names functions in backtraces (default: mayfly-symbolizer beside this one)");
   app.add_option("--log-level", options.log_level, "debug, info, warn or error")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, base::log::Level>{{"debug", base::log::Level::kDebug},

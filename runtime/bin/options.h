@@ -16,6 +16,7 @@ struct Options {
   std::string admin;  // "": none
   std::string state_dir = "/var/lib/mayfly";
   std::string worker;
+  std::string symbolizer;
   base::log::Level log_level = base::log::Level::kInfo;
   base::log::Format log_format = base::log::Format::kLogfmt;
   std::optional<std::chrono::milliseconds> drain_timeout;  // default: the function's timeout and 5 s

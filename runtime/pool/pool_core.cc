@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "runtime/pool/backtrace.h"
 #include "runtime/pool/memory_limit.h"
 #include "runtime/pool/request_writer.h"
 #include "runtime/pool/spawn.h"
@@ -46,7 +47,9 @@ void Call::Grant(std::uint64_t bytes) { core_->Grant(*this, bytes); }
 void Call::Cancel() { core_->Cancel(*this); }
 
 PoolCore::PoolCore(PoolOptions options, base::Metrics& metrics)
-    : options_(WithDefaults(std::move(options))), metrics_(metrics, options_.function) {}
+    : options_(WithDefaults(std::move(options))),
+      metrics_(metrics, options_.function),
+      symbolizer_(options_.symbolizer_program, options_.module_path) {}
 
 PoolCore::~PoolCore() = default;
 
@@ -297,7 +300,7 @@ void PoolCore::Finish(const WorkerPtr& worker, bool keep_worker) {
 }
 
 void PoolCore::EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker,
-                       std::chrono::microseconds used) {
+                       std::chrono::microseconds used, const CrashNotes& notes) {
   const auto now = std::chrono::steady_clock::now();
   std::chrono::microseconds wall{0};
   std::chrono::microseconds cpu{0};
@@ -320,18 +323,50 @@ void PoolCore::EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker,
   }
   last_active_ = now;
   metrics_.Invocation(result.outcome(), wall, cpu);
-  if (result.outcome() != v1::OUTCOME_OK) LogFailure(call, result);
-  v1::ResponsePart part;
-  if (call.answer.HasPart()) part = call.answer.TakePart();
-  *part.mutable_result() = std::move(result);
-  outbox_.push_back({call.sink, std::move(part)});
+  Ending ending{{call.sink, {}}, call.id, worker->pid};
+  if (call.answer.HasPart()) ending.delivery.part = call.answer.TakePart();
+  *ending.delivery.part.mutable_result() = std::move(result);
   call.worker = nullptr;
   worker->call = nullptr;
   --busy_;
+  if (notes.frames.empty()) {
+    Tell(std::move(ending));
+  } else {
+    TellWithBacktrace(std::move(ending), notes, std::min(call.deadline, now + options_.backtrace_timeout));
+  }
   if (draining_) changed_.notify_all();
 }
 
-void PoolCore::LogFailure(const Call& call, const v1::Result& result) const {
+void PoolCore::Tell(Ending&& ending) {
+  if (ending.delivery.part.result().outcome() != v1::OUTCOME_OK) LogFailure(ending);
+  outbox_.push_back(std::move(ending.delivery));
+}
+
+void PoolCore::TellWithBacktrace(Ending&& ending, const CrashNotes& notes, Time deadline) {
+  const auto frames = LocateFrames(notes);
+  const auto tell = [this, frames](Ending&& told, const Symbolizer::Answers& answers) {
+    v1::Result& result = *told.delivery.part.mutable_result();
+    for (std::string& line : DescribeFrames(frames, answers)) result.add_backtrace(std::move(line));
+    Tell(std::move(told));
+  };
+  if (const auto known = symbolizer_.Known(frames)) return tell(std::move(ending), *known);
+  const auto waiting = std::make_shared<Ending>(std::move(ending));
+  const bool asked =
+      symbolizer_.Ask(frames, deadline, [this, waiting, tell](const Symbolizer::Answers& answers) {
+        const std::lock_guard lock(mutex_);
+        --symbolizing_;
+        tell(std::move(*waiting), answers);
+        Poke();
+      });
+  if (asked) {
+    ++symbolizing_;  // the answer needs the mutex, which is held here
+  } else {
+    tell(std::move(*waiting), {});
+  }
+}
+
+void PoolCore::LogFailure(const Ending& ending) const {
+  const v1::Result& result = ending.delivery.part.result();
   const auto level = result.outcome() == v1::OUTCOME_FAILED || result.outcome() == v1::OUTCOME_CANCELLED
                          ? base::log::Level::kInfo
                          : base::log::Level::kWarn;
@@ -340,8 +375,8 @@ void PoolCore::LogFailure(const Call& call, const v1::Result& result) const {
   base::log::Write(level, "invocation failed",
                    {{"function", options_.function},
                     {"revision", options_.revision},
-                    {"invocation", call.id},
-                    {"pid", call.worker != nullptr ? call.worker->pid : 0},
+                    {"invocation", ending.id},
+                    {"pid", ending.pid},
                     {"reason", result.problem().reason()},
                     {"problem", result.problem().message()},
                     {"backtrace", trace}});
@@ -350,8 +385,9 @@ void PoolCore::LogFailure(const Call& call, const v1::Result& result) const {
 std::uint32_t PoolCore::Drain(Time deadline) {
   std::unique_lock lock(mutex_);
   draining_ = true;
-  changed_.wait_until(lock, deadline, [this] { return busy_ == 0 && outbox_.empty() && !delivering_; });
-  return busy_;
+  changed_.wait_until(lock, deadline,
+                      [this] { return busy_ == 0 && symbolizing_ == 0 && outbox_.empty() && !delivering_; });
+  return busy_ + symbolizing_;
 }
 
 PoolState PoolCore::State() const {

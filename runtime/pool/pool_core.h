@@ -22,6 +22,7 @@
 #include "runtime/pool/call.h"
 #include "runtime/pool/death.h"
 #include "runtime/pool/pool_metrics.h"
+#include "runtime/pool/symbolizer.h"
 #include "runtime/pool/worker_pool.h"
 #include "runtime/pool/worker_process.h"
 
@@ -67,6 +68,12 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     std::shared_ptr<ResponseSink> sink;
     v1::ResponsePart part;
   };
+  // What is left of an invocation once its slot is free: the last part, and what a log line says.
+  struct Ending {
+    Delivery delivery;
+    std::string id;
+    pid_t pid = 0;
+  };
 
   // pool_core.cc: invocations.
   void Poke();
@@ -74,11 +81,14 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void Give(Call& call);
   void Collect(const WorkerPtr& worker);
   void Finish(const WorkerPtr& worker, bool keep_worker);
-  // `used` is all CPU time of a process that was reaped; 0 to ask a living one.
-  void EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker, std::chrono::microseconds used = {});
+  // `used` is all CPU time of a process that was reaped; 0 to ask a living one. `notes` are those of a crash.
+  void EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker, std::chrono::microseconds used = {},
+               const CrashNotes& notes = {});
+  void Tell(Ending&& ending);
+  void TellWithBacktrace(Ending&& ending, const CrashNotes& notes, Time deadline);
   void Refuse(Call& call, v1::Outcome outcome, const char* component, const char* reason,
               std::string message);
-  void LogFailure(const Call& call, const v1::Result& result) const;
+  void LogFailure(const Ending& ending) const;
 
   // pool_loop.cc: the thread.
   void Run();
@@ -119,7 +129,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   base::FileDescriptor poke_;
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;  // loaded_, problem_, busy_ or delivering_
+  std::condition_variable changed_;  // loaded_, problem_, busy_, symbolizing_ or delivering_
   bool loaded_ = false;
   bool failed_ = false;
   v1::Problem problem_;
@@ -144,8 +154,10 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   Time sleeps_until_{};  // zero while the thread is awake
   Time last_active_{};
   Time next_tick_{};
+  std::uint32_t symbolizing_ = 0;  // crashes whose results wait for their backtraces
   std::vector<Delivery> outbox_;
   bool delivering_ = false;  // what was taken from outbox_ is on its way to its sinks
+  Symbolizer symbolizer_;
   std::jthread thread_;
 };
 

@@ -242,6 +242,7 @@ void PoolCore::Deliver(std::vector<Delivery>& outbox) {
 
 // The last thing the thread does: results first, then nothing is left of any process.
 void PoolCore::Shutdown() {
+  symbolizer_.Close();
   std::vector<Delivery> outbox;
   {
     const std::lock_guard lock(mutex_);

@@ -13,7 +13,6 @@
 
 #include "base/log.h"
 #include "runtime/ipc/control.h"
-#include "runtime/pool/backtrace.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/process_registry.h"
 #include "runtime/pool/spawn.h"
@@ -378,9 +377,8 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
       v1::Result result;
       result.set_outcome(death.outcome);
       *result.mutable_problem() = death.problem;
-      for (std::string& line : DescribeFrames(notes)) result.add_backtrace(std::move(line));
       worker->peak_bytes = std::max(worker->peak_bytes, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
-      EndCall(*call, std::move(result), worker, CpuTime(usage));
+      EndCall(*call, std::move(result), worker, CpuTime(usage), notes);
     } else {
       Replace(worker, death.problem);
     }

@@ -74,6 +74,7 @@ class TestSink final : public ResponseSink {
 inline PoolOptions TestOptions(const std::string& module) {
   PoolOptions options;
   options.worker_program = std::string(MAYFLY_BIN_DIR) + "/mayfly-worker";
+  options.symbolizer_program = std::string(MAYFLY_BIN_DIR) + "/mayfly-symbolizer";
   options.function = "test/" + module;
   options.revision = "r1";
   options.module_path = std::string(MAYFLY_TEST_MODULE_DIR) + "/" + module + ".so";

@@ -59,6 +59,39 @@ absl::StatusOr<std::pair<base::FileDescriptor, base::FileDescriptor>> MakeLogPip
   return result;
 }
 
+absl::StatusOr<pid_t> StartProgram(const std::string& program, std::vector<std::string> arguments,
+                                   std::initializer_list<int> descriptors) {
+  std::vector<base::FileDescriptor> clear;
+  for (const int fd : descriptors) clear.push_back(Clear(fd));
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  const int count = static_cast<int>(clear.size());
+  for (int target = 0; target < count; ++target)
+    posix_spawn_file_actions_adddup2(&actions, clear[static_cast<std::size_t>(target)].get(), target);
+  posix_spawn_file_actions_addclosefrom_np(&actions, count);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  sigset_t all;
+  sigfillset(&all);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  char* const environment[] = {nullptr};
+  pid_t pid = 0;
+  const int error = posix_spawn(&pid, program.c_str(), &actions, &attributes, argv.data(), environment);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return base::ErrnoStatus(error, "start " + program);
+  return pid;
+}
+
 absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const std::string& label,
                                                   const ipc::LaunchBlock& launch) {
   SpawnedProgram spawned;
@@ -74,32 +107,10 @@ absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, co
   auto memory = MakeLaunchMemory(launch);
   if (!memory.ok()) return memory.status();
   const base::FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  const base::FileDescriptor fds[] = {Clear(null.get()), Clear(log->second.get()), Clear(log->second.get()),
-                                      Clear(theirs.get()), Clear(memory->get())};
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  for (int target = 0; target < 5; ++target)
-    posix_spawn_file_actions_adddup2(&actions, fds[target].get(), target);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 5);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  sigset_t all;
-  sigfillset(&all);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  std::string name = "mayfly-worker";
-  std::string argument = label;
-  char* const argv[] = {name.data(), argument.data(), nullptr};
-  char* const environment[] = {nullptr};
-  const int error = posix_spawn(&spawned.pid, program.c_str(), &actions, &attributes, argv, environment);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) return base::ErrnoStatus(error, "start " + program);
+  auto pid = StartProgram(program, {"mayfly-worker", label},
+                          {null.get(), log->second.get(), log->second.get(), theirs.get(), memory->get()});
+  if (!pid.ok()) return pid.status();
+  spawned.pid = *pid;
   spawned.pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, spawned.pid, 0)));
   spawned.log = std::move(log->first);
   spawned.launch_memory = std::move(*memory);

@@ -6,7 +6,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/file_descriptor.h"
 #include "base/status.h"
@@ -28,6 +31,11 @@ struct SpawnedProgram {
 // one that lives as long as the program should.
 absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const std::string& label,
                                                   const ipc::LaunchBlock& launch);
+
+// Starts `program` in a process group of its own, with `descriptors` as its 0, 1, … and no others, and with no
+// environment. `arguments` begin with its name.
+absl::StatusOr<pid_t> StartProgram(const std::string& program, std::vector<std::string> arguments,
+                                   std::initializer_list<int> descriptors);
 
 // Whether `pid` is a child of this process, dead or alive, that was not reaped.
 bool IsOwnChild(pid_t pid);

@@ -5,6 +5,9 @@
 // leaves. The process that owns a WorkerPool never maps user code, and takes everything a worker writes for
 // hostile.
 //
+// The result of an invocation that crashed comes with its backtrace, or without names after
+// `backtrace_timeout`; its slot, and everybody else, do not wait for that.
+//
 // Whatever a worker does — crash, hang, fork, close what it has, write where it should not — costs the
 // invocation it runs: that one ends with a Result that says why, the worker and its descendants are killed,
 // and another takes the slot.
@@ -32,8 +35,9 @@
 namespace mayfly::runtime {
 
 struct PoolOptions {
-  std::string worker_program;  // path of mayfly-worker
-  std::string function;        // "namespace/name", for logs and metrics
+  std::string worker_program;      // path of mayfly-worker
+  std::string symbolizer_program;  // path of mayfly-symbolizer; "": backtraces have offsets only
+  std::string function;            // "namespace/name", for logs and metrics
   std::string revision;
   std::string module_path;  // already checked (loader/)
   std::string handler;      // "" if the module has only one
@@ -42,8 +46,9 @@ struct PoolOptions {
   std::uint32_t slots = 1;
   std::chrono::milliseconds create_timeout{10'000};
   std::chrono::milliseconds idle_worker_lifetime{30'000};
-  std::uint64_t worker_memory_bytes = 0;  // 0: see memory_limit.h
-  std::uint32_t worker_tasks = 0;         // processes and threads of one worker; 0: 64, or 4 for each core
+  std::chrono::milliseconds backtrace_timeout{500};  // how long the result of a crash waits for names
+  std::uint64_t worker_memory_bytes = 0;             // 0: see memory_limit.h
+  std::uint32_t worker_tasks = 0;  // processes and threads of one worker; 0: 64, or 4 for each core
   std::uint64_t max_request_bytes = 32u << 20;
   std::uint64_t max_response_bytes = 0;  // 0: no limit
 };

@@ -27,10 +27,11 @@ T Or(T value, T otherwise) {
   return value == 0 ? otherwise : value;
 }
 
-PoolOptions OptionsOf(const v1::LoadRequest& request, const std::string& worker_program,
+PoolOptions OptionsOf(const v1::LoadRequest& request, const Replica::Options& replica,
                       const std::string& module_path) {
   PoolOptions options;
-  options.worker_program = worker_program;
+  options.worker_program = replica.worker_program;
+  options.symbolizer_program = replica.symbolizer_program;
   options.function = request.function();
   options.revision = request.revision();
   options.module_path = module_path;
@@ -138,8 +139,8 @@ std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request,
   AdmitTimes times;
   revision->module = store_.Admit(admit, *reply.mutable_problem(), times);
   if (!revision->module) return nullptr;
-  revision->pool = make_pool_(OptionsOf(request, options_.worker_program, revision->module->path), metrics_,
-                              *reply.mutable_problem());
+  revision->pool =
+      make_pool_(OptionsOf(request, options_, revision->module->path), metrics_, *reply.mutable_problem());
   if (!revision->pool) return nullptr;
   revision->function = request.function();
   revision->timeout = milliseconds(Or(request.timeout_ms(), kDefaultTimeoutMs));

@@ -47,6 +47,7 @@ class Replica {
   struct Options {
     std::string version;
     std::string worker_program;
+    std::string symbolizer_program = {};  // "": backtraces have offsets only
   };
 
   // `store` and `metrics` must outlive the replica.

@@ -189,6 +189,9 @@ TEST_F(RuntimeTest, ACrashCostsItsOwnInvocationOnly) {
   const v1::InvokeReply crashed = Invoke("");
   EXPECT_EQ(crashed.result().outcome(), v1::OUTCOME_CRASHED);
   EXPECT_THAT(crashed.result().problem().message(), HasSubstr("SIGSEGV"));
+  ASSERT_FALSE(crashed.result().backtrace().empty());
+  EXPECT_THAT(crashed.result().backtrace(0), HasSubstr("#0 harm at "));
+  EXPECT_THAT(crashed.result().backtrace(0), HasSubstr("tests/modules/segv.c:8 ("));
   EXPECT_EQ(Invoke("", "ok").body(), "ok");
 }
 
