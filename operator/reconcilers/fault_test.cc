@@ -96,6 +96,41 @@ TEST(FaultTest, ReplacesAReplicaThatDiesWhileItLoads) {
   EXPECT_THAT(rig.cluster_.All(), SizeIs(1));
 }
 
+v1::LoadReply CreateKilled() {
+  v1::LoadReply reply;
+  reply.mutable_problem()->set_component("worker");
+  reply.mutable_problem()->set_reason("CreateKilled");
+  reply.mutable_problem()->set_message("killed from outside");
+  return reply;
+}
+
+TEST(FaultTest, LoadsAModuleAgainWhoseCreateWasKilledFromOutside) {
+  Rig rig;
+  std::atomic<int> loads = 0;
+  rig.client_.OnLoad([&](const std::string&, const v1::LoadRequest&) {
+    return ++loads > 2 ? v1::LoadReply() : CreateKilled();
+  });
+  rig.cluster_.RunAtOnce(true);
+  rig.cluster_.Apply(rig.Hello());
+  rig.link_.Report(Rig::kKey, 0, 1);
+  rig.Pass(4);
+  EXPECT_EQ(rig.endpoints(), 1);
+  EXPECT_EQ(loads, 3);
+  EXPECT_EQ(rig.cluster_.created(), 1) << "the replica is as good as before";
+  EXPECT_FALSE(rig.cluster_.HasEvent("CreateKilled"));
+}
+
+TEST(FaultTest, RefusesAModuleWhoseCreateIsKilledEachTime) {
+  Rig rig;
+  rig.client_.OnLoad([&](const std::string&, const v1::LoadRequest&) { return CreateKilled(); });
+  rig.cluster_.RunAtOnce(true);
+  rig.cluster_.Apply(rig.Hello());
+  rig.link_.Report(Rig::kKey, 0, 1);
+  rig.Pass(5);
+  EXPECT_EQ(rig.link_.Route(Rig::kKey)->unavailable().reason(), "CreateKilled");
+  EXPECT_THAT(rig.client_.Loads(), SizeIs(5)) << "not again and again";
+}
+
 TEST(FaultTest, FinishesTheDrainOfAReplicaThatDiesOnItsWayOut) {
   Rig rig;
   rig.cluster_.Apply(rig.Hello());

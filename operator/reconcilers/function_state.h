@@ -163,6 +163,7 @@ struct FunctionState {
   std::uint64_t route_version = 0;
 
   int start_failures = 0;  // in a row, of replicas that never served
+  int create_kills = 0;    // in a row, of create() that someone killed
   int quick_deaths = 0;    // in a row, of replicas that served for a moment only
   base::MonotonicTime create_not_before{};
   std::optional<v1::Problem> last_failure;

@@ -13,6 +13,10 @@ using namespace std::chrono_literals;
 
 constexpr auto kLoadMargin = 5s;  // beyond create()'s timeout: transfer, check, map
 constexpr auto kTryLater = 1s;
+// As the runtime says it: create() was killed from outside, by a person or for want of memory.
+constexpr std::string_view kReasonCreateKilled = "CreateKilled";
+// So often in a row, and the machine cannot run the module for now, whoever is to blame.
+constexpr int kCreateKillsToRefuse = 5;
 constexpr int kUnansweredToLose = 3;
 
 }  // namespace
@@ -79,6 +83,7 @@ void Reconciliation::Take(const LoadDone& done) {
     replica.slots = static_cast<std::uint32_t>(done.revision.function->spec.concurrency);
     replica.loaded_at = done.end;
     state_.start_failures = 0;
+    state_.create_kills = 0;
     if (state_.refused && state_.refused->revision == done.revision.name) state_.refused.reset();
     if (!state_.good || state_.good->name != done.revision.name) {
       Record(false, "RevisionLoaded", fmt::format("revision {} serves", done.revision.name));
@@ -92,7 +97,16 @@ void Reconciliation::Take(const LoadDone& done) {
     return;
   }
   if (state_.cold_start && state_.cold_start->replica == done.replica) state_.cold_start.reset();
-  if (done.reply.ok()) return Refuse(done.revision, done.reply->problem());
+  if (done.reply.ok()) {
+    const v1::Problem& problem = done.reply->problem();
+    if (problem.reason() != kReasonCreateKilled || ++state_.create_kills >= kCreateKillsToRefuse) {
+      return Refuse(done.revision, problem);
+    }
+    base::log::Warn("create() was killed; the module is loaded again",
+                    {{"function", state_.key}, {"replica", done.replica}, {"problem", problem.message()}});
+    replica.not_before = now_ + JitteredBackoff(state_.create_kills, 20ms, 1s);
+    return;
+  }
 
   const absl::Status& status = done.reply.status();
   const bool serves_another = !replica.revision.empty();

@@ -175,8 +175,12 @@ void PoolCore::OnServerExit(const ServerPtr& server, Time now) {
     const Death death =
         Explain(status, ReadLaunchMemory(server->launch_memory.get()), options_.worker_memory_bytes);
     problem_ = death.problem;
-    problem_.set_reason("CreateCrashed");
-    problem_.set_message("the module crashed while it was mapped or in create(): " + death.problem.message());
+    // What came from outside says nothing about the module: whoever loads it may try again.
+    const bool from_outside = death.problem.reason() == "WorkerKilled";
+    problem_.set_reason(from_outside ? "CreateKilled" : "CreateCrashed");
+    problem_.set_message(from_outside ? "the module did not get through create(): " + death.problem.message()
+                                      : "the module crashed while it was mapped or in create(): " +
+                                            death.problem.message());
     failed_ = !loaded_;
     changed_.notify_all();
   }

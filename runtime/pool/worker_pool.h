@@ -92,7 +92,8 @@ class WorkerPool {
  public:
   // Starts the fork server, maps the module and runs create(). Blocks up to options.create_timeout.
   // On failure `problem` says what the module did: CreateFailed, CreateTimedOut, CreateCrashed, LoadFailed,
-  // HandlerNotFound, AbiMismatch; with component "function" or "worker".
+  // HandlerNotFound, AbiMismatch; with component "function" or "worker". CreateKilled says nothing of the module: someone
+  // killed its process, and the same again may well succeed.
   static std::unique_ptr<WorkerPool> Create(PoolOptions options, base::Metrics& metrics,
                                             v1::Problem& problem);
 

@@ -251,6 +251,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(CreateCase{"create_fails", "CreateFailed", "no licence"},
                     CreateCase{"create_crashes", "CreateCrashed", "0x10"},
                     CreateCase{"create_hangs", "CreateTimedOut", "500 ms"},
+                    CreateCase{"create_killed", "CreateKilled", "from outside"},
                     CreateCase{"create_throws", "CreateCrashed", "thrown by a static constructor"},
                     CreateCase{"no_handlers", "AbiMismatch", "no handler"},
                     CreateCase{"many_handlers", "HandlerNotFound", "first, second"},

@@ -222,6 +222,7 @@ TEST_F(RuntimeTest, RefusesEveryBrokenModuleWithItsReasonAndKeepsServing) {
       {"wrong_abi_field", "AbiMismatch"},
       {"create_fails", "CreateFailed"},
       {"create_crashes", "CreateCrashed"},
+      {"create_killed", "CreateKilled"},
       {"absent", "NotReadable"}};
   for (const auto& [module, reason] : broken) {
     const v1::LoadReply reply = Load(module, "broken-" + module);
