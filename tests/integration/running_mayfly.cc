@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "operator/local/testing/eventually.h"
 
@@ -153,9 +153,11 @@ std::vector<pid_t> PidsWith(const std::string& text) {
   for (fs::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
     const pid_t pid = std::atoi(it->path().filename().c_str());
     if (pid <= 0 || pid == ::getpid()) continue;
-    std::ifstream file(it->path() / "cmdline", std::ios::binary);
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
-    if (line.find(text) != std::string::npos) pids.push_back(pid);
+    const std::ifstream file(it->path() / "cmdline", std::ios::binary);
+    // An iterator over the file would throw if the process ends meanwhile.
+    std::ostringstream line;
+    line << file.rdbuf();
+    if (line.str().find(text) != std::string::npos) pids.push_back(pid);
   }
   return pids;
 }
