@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench build clean coverage format fuzz help install lint run test tidy tsan
+.PHONY: asan bench build chaos clean coverage format fuzz help install lint run test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -29,6 +29,11 @@ bench: ## Measure against bare gRPC, Beast, cpp-httplib and workerd; build/bench
 	@scripts/install-packages bench
 	@scripts/build release all mayfly_benchmarks
 	@tests/bench/run
+
+chaos: ## 100,000 requests while workers and runtimes are killed; build/chaos/storm.json
+	@scripts/install-packages test
+	@scripts/build release all storm
+	@build/release/chaos/storm build/chaos/storm.json
 
 lint: ## The quick checks alone: formatting, include rules, headers, lists
 	@scripts/install-packages test
