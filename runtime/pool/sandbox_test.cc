@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-
 #include "base/file_descriptor.h"
 #include "runtime/pool/pool_testing.h"
 #include "runtime/pool/worker_pool_testing.h"
@@ -58,20 +57,18 @@ TEST_P(DeniedTest, IsRefusedWithAnError) {
   EXPECT_THAT(Try(GetParam().query), AnyOf("EPERM", "EACCES", "ENOSYS", "ESRCH"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Acts, DeniedTest,
-                         testing::Values(Act{"SignalsTheRuntime", "kill"},
-                                         Act{"SignalsEverything", "kill&pid=-1&signal=9"},
-                                         Act{"ReadsTheEnvironmentOfInit", "environ"},
-                                         Act{"ReadsSecretsOfEtc", "open&path=/etc/shadow"},
-                                         Act{"ReadsRootsHome", "open&path=/root/.bashrc"},
-                                         Act{"WritesToUsr", "open&path=/usr/x&mode=c"},
-                                         Act{"WritesToTmp", "open&path=/tmp/mayfly-probe&mode=c"},
-                                         Act{"UnixSockets", "socket&domain=unix"},
-                                         Act{"RawSockets", "socket&domain=packet"},
-                                         Act{"Namespaces", "unshare"}, Act{"Mounts", "mount"},
-                                         Act{"Chroot", "chroot"}, Act{"Personality", "personality"},
-                                         Act{"IoUring", "io_uring"}, Act{"OtherUsers", "setuid"}),
-                         NameOf);
+INSTANTIATE_TEST_SUITE_P(
+    Acts, DeniedTest,
+    testing::Values(Act{"SignalsTheRuntime", "kill"}, Act{"SignalsEverything", "kill&pid=-1&signal=9"},
+                    Act{"ReadsTheEnvironmentOfInit", "environ"},
+                    Act{"ReadsSecretsOfEtc", "open&path=/etc/shadow"},
+                    Act{"ReadsRootsHome", "open&path=/root"}, Act{"WritesToUsr", "open&path=/usr/x&mode=c"},
+                    Act{"WritesToTmp", "open&path=/tmp/mayfly-probe&mode=c"},
+                    Act{"UnixSockets", "socket&domain=unix"}, Act{"RawSockets", "socket&domain=packet"},
+                    Act{"Namespaces", "unshare"}, Act{"Mounts", "mount"}, Act{"Chroot", "chroot"},
+                    Act{"Personality", "personality"}, Act{"IoUring", "io_uring"},
+                    Act{"OtherUsers", "setuid"}),
+    NameOf);
 
 TEST_F(SandboxTest, HasNothingOpenButItsChannelAndItsLog) {
   const std::string links = Try("fd_links");
