@@ -76,29 +76,16 @@ class FakeWorld {
 
   // Sends `part`; one with a result ends the invocation.
   void Answer(Invocation& invocation, v1::ResponsePart part, bool cancelled = false) {
-    std::shared_ptr<ResponseSink> sink;
-    {
-      const std::lock_guard lock(mutex_);
-      if (invocation.ended) return;
-      sink = invocation.sink;
-      if (part.has_result()) {
-        invocation.ended = true;
-        invocation.sink.reset();
-        invocation.cancelled = cancelled;
-        --busy_[invocation.revision];
-      }
-      changed_.notify_all();
-    }
-    sink->OnPart(std::move(part));
-    sink->OnFlush();
+    if (const auto sink = Put(invocation, std::move(part), cancelled)) sink->OnFlush();
   }
-  void AnswerOk(Invocation& invocation, std::string data) {
-    v1::ResponsePart part;
-    part.mutable_head()->set_status(200);
-    part.set_data(std::move(data));
-    part.mutable_result()->set_outcome(v1::OUTCOME_OK);
-    part.mutable_result()->mutable_metering()->set_wall_us(1'500);
-    Answer(invocation, std::move(part));
+  void AnswerOk(Invocation& invocation, std::string data) { Answer(invocation, OkPart(std::move(data))); }
+  // As a pool does that has found several answers at once.
+  void AnswerOkTogether(const std::vector<Handle>& invocations, const std::string& data) {
+    std::vector<std::shared_ptr<ResponseSink>> sinks;
+    for (const Handle& invocation : invocations) sinks.push_back(Put(*invocation, OkPart(data), false));
+    for (const auto& sink : sinks) {
+      if (sink != nullptr) sink->OnFlush();
+    }
   }
 
   int pools() const {
@@ -109,6 +96,33 @@ class FakeWorld {
  private:
   friend class FakePool;
   static constexpr std::chrono::seconds kPatience{10};
+
+  // The sink that is to be flushed; null if the invocation had ended.
+  std::shared_ptr<ResponseSink> Put(Invocation& invocation, v1::ResponsePart part, bool cancelled) {
+    std::shared_ptr<ResponseSink> sink;
+    {
+      const std::lock_guard lock(mutex_);
+      if (invocation.ended) return nullptr;
+      sink = invocation.sink;
+      if (part.has_result()) {
+        invocation.ended = true;
+        invocation.sink.reset();
+        invocation.cancelled = cancelled;
+        --busy_[invocation.revision];
+      }
+      changed_.notify_all();
+    }
+    sink->OnPart(std::move(part));
+    return sink;
+  }
+  static v1::ResponsePart OkPart(std::string data) {
+    v1::ResponsePart part;
+    part.mutable_head()->set_status(200);
+    part.set_data(std::move(data));
+    part.mutable_result()->set_outcome(v1::OUTCOME_OK);
+    part.mutable_result()->mutable_metering()->set_wall_us(1'500);
+    return part;
+  }
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
