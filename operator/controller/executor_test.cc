@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <latch>
+#include <memory>
+#include <thread>
 
 namespace mayfly::op {
 namespace {
@@ -46,9 +48,12 @@ TEST(ExecutorTest, DropsWhatWaitsWhenItStopsAndRefusesWhatComesLater) {
     ++ran;
   }));
   started.wait();
-  ASSERT_TRUE(executor.Run([&] { ++ran; }));
+  auto held = std::make_shared<int>();
+  const std::weak_ptr<int> waits = held;
+  ASSERT_TRUE(executor.Run([&ran, held = std::move(held)] { ++ran; }));
   std::jthread stopper([&] { executor.Stop(); });
-  while (executor.Run([] {})) std::this_thread::yield();
+  while (!waits.expired()) std::this_thread::yield();
+  EXPECT_FALSE(executor.Run([] {}));
   go.count_down();
   stopper.join();
   EXPECT_EQ(ran, 1);
