@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench build chaos clean coverage format fuzz help install lint run test tidy tsan
+.PHONY: asan bench build chaos clean cluster-tools coverage format fuzz help install lint run test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 export JOBS
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 run: build ## Build, then serve the examples: mayfly up examples/ (PORT=9000 make run moves it)
 	@exec build/release/bin/mayfly up examples/
@@ -34,6 +34,10 @@ chaos: ## 100,000 requests while workers and runtimes are killed; build/chaos/st
 	@scripts/install-packages test
 	@scripts/build release all storm
 	@build/release/chaos/storm build/chaos/storm.json
+
+cluster-tools: ## Build Kubernetes and what belongs to it, once, into ~/.cache/mayfly/tools (half an hour)
+	@scripts/install-packages cluster
+	@tests/cluster/cluster tools
 
 lint: ## The quick checks alone: formatting, include rules, headers, lists
 	@scripts/install-packages test

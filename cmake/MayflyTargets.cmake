@@ -30,6 +30,7 @@ endfunction()
 # makes a GoogleTest program, each of whose cases is one CTest test with a deadline. Tests lie beside what they test.
 #   RACE                it has threads worth a look: `make tsan` runs it
 #   LABELS integration  it runs whole processes: alone on the machine, and not under a sanitizer
+#   LABELS kubernetes   it needs the tools of tests/cluster: `make e2e` runs it, `make test` does not
 function(mayfly_test name)
   if(NOT MAYFLY_BUILD_TESTS)
     return()
