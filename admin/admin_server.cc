@@ -1,48 +1,139 @@
 #include "admin/admin_server.h"
 
-#include <httplib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/strand.hpp>
 #include <cstring>
+#include <string_view>
 #include <thread>
+#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "admin/admin_session.h"
 #include "base/thread.h"
 
 namespace mayfly::admin {
-
-struct AdminServer::Impl {
-  httplib::Server server;
-  std::string socket_path;
-  std::jthread thread;
-};
-
 namespace {
 
-httplib::Server::Handler Wrap(AdminServer::Handler handler) {
-  return [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
-    const Reply reply = handler(Request{request.path, request.body, [&request](const std::string& name) {
-                                          return request.get_param_value(name.c_str());
-                                        }});
-    response.status = reply.status;
-    response.set_content(reply.body, reply.content_type.c_str());
-  };
+namespace asio = boost::asio;
+using Protocol = asio::generic::stream_protocol;
+using boost::system::error_code;
+
+// A probe must not wait for a scrape that is long in the making.
+constexpr int kThreads = 2;
+constexpr std::string_view kUnix = "unix:";
+
+struct Route {
+  std::string method;
+  std::string pattern;
+  AdminServer::Handler handler;
+};
+
+// Whether `path` has the segments of `pattern`, where "*" stands for any that is not empty.
+bool Matches(std::string_view path, std::string_view pattern) {
+  while (!pattern.empty() && !path.empty()) {
+    const std::string_view wanted = pattern.substr(0, pattern.find('/'));
+    const std::string_view there = path.substr(0, path.find('/'));
+    if (wanted == "*" ? there.empty() : wanted != there) return false;
+    const bool more = wanted.size() < pattern.size();
+    if (more != (there.size() < path.size())) return false;
+    pattern.remove_prefix(wanted.size() + more);
+    path.remove_prefix(there.size() + more);
+  }
+  return pattern.empty() && path.empty();
+}
+
+// What "HOST:PORT", "[ADDRESS]:PORT" or "unix:/path" stands for.
+absl::StatusOr<Protocol::endpoint> Resolve(asio::io_context& io, const std::string& address) {
+  if (address.starts_with(kUnix)) {
+    const std::string path = address.substr(kUnix.size());
+    if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path)) {
+      return absl::InvalidArgumentError(absl::StrCat("admin address \"", address, "\" has no path of 1 to ",
+                                                     sizeof(sockaddr_un::sun_path) - 1, " bytes"));
+    }
+    return Protocol::endpoint(asio::local::stream_protocol::endpoint(path));
+  }
+  const std::size_t colon = address.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 ||
+      port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("admin address \"", address, "\" is not HOST:PORT or unix:/path"));
+  }
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  error_code error;
+  asio::ip::tcp::resolver resolver(io);
+  const auto found = resolver.resolve(host, std::to_string(port), asio::ip::resolver_base::passive, error);
+  if (error || found.empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", address, " for administration: ", error.message()));
+  }
+  return Protocol::endpoint(found.begin()->endpoint());
+}
+
+std::uint16_t PortOf(const Protocol::endpoint& endpoint) {
+  asio::ip::tcp::endpoint tcp;
+  std::memcpy(tcp.data(), endpoint.data(), std::min(endpoint.size(), tcp.capacity()));
+  return tcp.port();
 }
 
 }  // namespace
 
+struct AdminServer::Impl {
+  asio::io_context io{kThreads};
+  asio::basic_socket_acceptor<Protocol> acceptor{io};
+  std::vector<Route> routes;
+  std::shared_ptr<SessionLimit> limit = std::make_shared<SessionLimit>();
+  std::string socket_path;
+  std::vector<std::jthread> threads;
+
+  absl::Status Listen(const Protocol::endpoint& endpoint) {
+    error_code error;
+    acceptor.open(endpoint.protocol(), error);
+    if (error) return absl::UnavailableError(error.message());
+    if (!socket_path.empty()) {
+      ::unlink(socket_path.c_str());
+      // A socket's file gets the mode that its descriptor has: the umask is every thread's, and is left alone.
+      ::fchmod(acceptor.native_handle(), 0600);
+    } else {
+      acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    }
+    acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error) return absl::UnavailableError(error.message());
+    return absl::OkStatus();
+  }
+
+  void Accept() {
+    acceptor.async_accept(asio::make_strand(io), [this](error_code error, SessionSocket socket) {
+      if (error == asio::error::operation_aborted) return;
+      if (!error) StartSession(std::move(socket), limit, [this](const Request& r) { return Answer(r); });
+      Accept();
+    });
+  }
+
+  Reply Answer(const Request& request) const {
+    bool other_method = false;
+    for (const Route& route : routes) {
+      if (!Matches(request.path, route.pattern)) continue;
+      if (route.method == request.method) return route.handler(request);
+      other_method = true;
+    }
+    if (other_method) return Reply{405, "text/plain", absl::StrCat(request.path, " has other methods\n")};
+    return Reply{404, "text/plain", absl::StrCat("there is no ", request.path, " here\n")};
+  }
+};
+
 AdminServer::AdminServer(const base::Metrics& metrics, std::function<std::string()> ready)
     : impl_(std::make_unique<Impl>()) {
-  constexpr std::size_t kThreads = 2;
-  constexpr time_t kTimeoutSeconds = 5;
-  impl_->server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-  impl_->server.set_read_timeout(kTimeoutSeconds, 0);
-  impl_->server.set_write_timeout(kTimeoutSeconds, 0);
-  impl_->server.set_keep_alive_timeout(kTimeoutSeconds);
   Handle("GET", "/metrics", [&metrics](const Request&) {
     return Reply{200, "text/plain; version=0.0.4; charset=utf-8", metrics.Text()};
   });
@@ -55,57 +146,31 @@ AdminServer::AdminServer(const base::Metrics& metrics, std::function<std::string
 }
 
 AdminServer::~AdminServer() {
-  impl_->server.stop();
-  if (impl_->thread.joinable()) impl_->thread.join();
+  impl_->io.stop();
+  impl_->threads.clear();
   if (!impl_->socket_path.empty()) ::unlink(impl_->socket_path.c_str());
 }
 
 void AdminServer::Handle(const std::string& method, const std::string& pattern, Handler handler) {
-  if (method == "POST") {
-    impl_->server.Post(pattern, Wrap(std::move(handler)));
-  } else if (method == "DELETE") {
-    impl_->server.Delete(pattern, Wrap(std::move(handler)));
-  } else {
-    impl_->server.Get(pattern, Wrap(std::move(handler)));
-  }
+  impl_->routes.push_back({method, pattern, std::move(handler)});
 }
 
 absl::StatusOr<std::string> AdminServer::Start(const std::string& address) {
-  constexpr absl::string_view kUnix = "unix:";
-  std::string bound = address;
-  errno = 0;
-  bool listening = false;
-  if (absl::StartsWith(address, kUnix)) {
-    impl_->socket_path = address.substr(kUnix.size());
-    ::unlink(impl_->socket_path.c_str());
-    // A socket's file gets the mode that its descriptor has: the umask is every thread's, and is left alone.
-    impl_->server.set_socket_options([](socket_t socket) { ::fchmod(socket, 0600); });
-    listening = impl_->server.set_address_family(AF_UNIX).bind_to_port(impl_->socket_path, 80);
-  } else {
-    const std::size_t colon = address.rfind(':');
-    int port = 0;
-    if (colon == std::string::npos ||
-        !absl::SimpleAtoi(absl::string_view(address).substr(colon + 1), &port)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("admin address \"", address, "\" is not HOST:PORT or unix:/path"));
-    }
-    const std::string host = address.substr(0, colon);
-    if (port == 0) {
-      port = impl_->server.bind_to_any_port(host);
-      listening = port > 0;
-    } else {
-      listening = impl_->server.bind_to_port(host, port);
-    }
-    bound = absl::StrCat(host, ":", port);
-  }
-  if (!listening) {
+  const absl::StatusOr<Protocol::endpoint> endpoint = Resolve(impl_->io, address);
+  if (!endpoint.ok()) return endpoint.status();
+  const bool is_unix = address.starts_with(kUnix);
+  if (is_unix) impl_->socket_path = address.substr(kUnix.size());
+  if (const absl::Status status = impl_->Listen(*endpoint); !status.ok()) {
+    impl_->socket_path.clear();
     return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", address, " for administration: ", strerror(errno)));
+        absl::StrCat("cannot listen on ", address, " for administration: ", status.message()));
   }
-  impl_->thread = base::StartThread("admin", [this](std::stop_token) { impl_->server.listen_after_bind(); });
-  // stop() before the accept loop runs would be lost.
-  while (!impl_->server.is_running()) std::this_thread::yield();
-  return bound;
+  impl_->Accept();
+  for (int i = 0; i < kThreads; ++i) {
+    impl_->threads.push_back(base::StartThread("admin", [this](std::stop_token) { impl_->io.run(); }));
+  }
+  if (is_unix) return address;
+  return absl::StrCat(address.substr(0, address.rfind(':')), ":", PortOf(impl_->acceptor.local_endpoint()));
 }
 
 }  // namespace mayfly::admin

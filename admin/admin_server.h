@@ -1,10 +1,10 @@
 // An AdminServer is a process' back door for its operators: /metrics, /healthz and /readyz.
 //
 // It listens on a TCP port or on a Unix socket, apart from where events come in, and is never public. Other
-// GET pages can be added by whoever owns the process. Blocking, few threads: its clients are probes and
-// scrapers.
+// pages can be added by whoever owns the process. Its clients are probes and scrapers: it takes 64 connections
+// at once, and two requests at a time.
 //
-// Handlers run on the server's own threads. Destroying it stops it.
+// Handlers run on the server's own two threads, and so at once with each other. Destroying it stops it.
 #pragma once
 
 #include <functional>
@@ -18,9 +18,10 @@
 namespace mayfly::admin {
 
 struct Request {
-  std::string path;
+  std::string method;
+  std::string path;  // as it was sent, without the query
   std::string body;
-  // The value of query parameter `name`, or "".
+  // The value of query parameter `name` as it was sent, or "".
   std::function<std::string(const std::string& name)> query;
 };
 
@@ -38,7 +39,8 @@ class AdminServer {
   AdminServer(const base::Metrics& metrics, std::function<std::string()> ready);
   ~AdminServer();
 
-  // Serves `handler` at `method` (GET, POST or DELETE) `pattern` (a regular expression). Call before Start().
+  // Serves `handler` at `method` and paths with the segments of `pattern`, where "*" is any one segment. The first
+  // that matches serves; a HEAD is served by the handler of its GET. Call before Start().
   void Handle(const std::string& method, const std::string& pattern, Handler handler);
 
   // Listens on `address`: "127.0.0.1:9090" (port 0: any) or "unix:/path" (mode 0600), and returns the address

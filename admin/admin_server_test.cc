@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <memory>
 #include <thread>
 
 namespace mayfly::admin {
@@ -71,8 +72,68 @@ TEST(AdminServer, SaysWhyItCannotListen) {
   base::Metrics metrics;
   AdminServer first(metrics, [] { return std::string(); });
   const auto bound = first.Start("127.0.0.1:0");
-  AdminServer server(metrics, [] { return std::string(); });
-  EXPECT_FALSE(server.Start("nonsense").ok());
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  for (const std::string& address : {std::string("nonsense"), std::string("127.0.0.1:99999"), *bound,
+                                     std::string("unix:"), "unix:/" + std::string(200, 'x')}) {
+    AdminServer server(metrics, [] { return std::string(); });
+    const auto refused = server.Start(address);
+    ASSERT_FALSE(refused.ok()) << address;
+    EXPECT_NE(refused.status().message().find(address), std::string_view::npos) << refused.status();
+  }
+}
+
+// A server with the pages that these tests ask for, and a client of it.
+class AdminPages : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    server_.Handle("GET", "/things/*/*", [](const Request& request) {
+      return Reply{200, "text/plain", request.path + " " + request.query("tail") + "|" + request.query("x")};
+    });
+    server_.Handle("POST", "/things",
+                   [](const Request& request) { return Reply{201, "text/plain", request.body}; });
+    const auto bound = server_.Start("127.0.0.1:0");
+    ASSERT_TRUE(bound.ok()) << bound.status();
+    client_ = std::make_unique<httplib::Client>("http://" + *bound);
+  }
+
+  base::Metrics metrics_;
+  AdminServer server_{metrics_, [] { return std::string(); }};
+  std::unique_ptr<httplib::Client> client_;
+};
+
+TEST_F(AdminPages, HandsPathQueryAndBodyToTheirHandler) {
+  EXPECT_EQ(client_->Get("/things/a/b?tail=7&x=")->body, "/things/a/b 7|");
+  EXPECT_EQ(client_->Get("/things/a/b?tails=7")->body, "/things/a/b |");
+  EXPECT_EQ(client_->Post("/things", "hello", "text/plain")->body, "hello");
+}
+
+TEST_F(AdminPages, RefusesWhatNoPageMatches) {
+  for (const char* const path : {"/", "/things", "/things/a", "/things//b", "/things/a/", "/things/a/b/c"}) {
+    EXPECT_NE(client_->Get(path)->status, 200) << path;
+  }
+  EXPECT_EQ(client_->Get("/nothing")->status, 404);
+  EXPECT_EQ(client_->Delete("/healthz")->status, 405);
+  EXPECT_EQ(client_->Post("/healthz", "", "text/plain")->status, 405);
+}
+
+TEST_F(AdminPages, AnswersHeadWithoutABodyOnAConnectionThatStays) {
+  client_->set_keep_alive(true);
+  const auto head = client_->Head("/healthz");
+  EXPECT_EQ(head->status, 200);
+  EXPECT_EQ(head->body, "");
+  EXPECT_EQ(client_->Get("/healthz")->body, "ok\n");
+}
+
+TEST_F(AdminPages, RefusesBodiesAndHeadsThatAreTooLarge) {
+  EXPECT_EQ(client_->Post("/things", std::string(2u << 20, 'x'), "text/plain")->status, 413);
+  EXPECT_EQ(client_->Get("/healthz", {{"X-Long", std::string(20u << 10, 'x')}})->status, 431);
+  EXPECT_EQ(client_->Get("/healthz")->status, 200);
+}
+
+TEST_F(AdminPages, EndsWhileClientsAreConnected) {
+  client_->set_keep_alive(true);
+  ASSERT_EQ(client_->Get("/healthz")->status, 200);
+  // The fixture's destructor stops the server before the client.
 }
 
 }  // namespace

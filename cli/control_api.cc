@@ -93,12 +93,11 @@ absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
     }
     return admin::Reply{200, "application/json", body + "]}"};
   });
-  server->Handle("GET", absl::StrCat(kPrefix, "[^/]+/[^/]+", kLogs),
-                 [&cluster](const admin::Request& request) {
-                   const absl::string_view rest = absl::StripPrefix(request.path, kPrefix);
-                   return Logs(cluster, std::string(absl::StripSuffix(rest, kLogs)), request);
-                 });
-  server->Handle("GET", absl::StrCat(kPrefix, "[^/]+/[^/]+"),
+  server->Handle("GET", absl::StrCat(kPrefix, "*/*", kLogs), [&cluster](const admin::Request& request) {
+    const absl::string_view rest = absl::StripPrefix(request.path, kPrefix);
+    return Logs(cluster, std::string(absl::StripSuffix(rest, kLogs)), request);
+  });
+  server->Handle("GET", absl::StrCat(kPrefix, "*/*"),
                  [&cluster, &operator_, url](const admin::Request& request) {
                    const absl::StatusOr<FunctionView> view =
                        ViewOf(cluster, operator_, std::string(absl::StripPrefix(request.path, kPrefix)), url);
