@@ -3,12 +3,18 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <vector>
+
+#include "base/file_descriptor.h"
 
 namespace mayfly::admin {
 namespace {
@@ -128,6 +134,31 @@ TEST_F(AdminPages, RefusesBodiesAndHeadsThatAreTooLarge) {
   EXPECT_EQ(client_->Post("/things", std::string(2u << 20, 'x'), "text/plain")->status, 413);
   EXPECT_EQ(client_->Get("/healthz", {{"X-Long", std::string(20u << 10, 'x')}})->status, 431);
   EXPECT_EQ(client_->Get("/healthz")->status, 200);
+}
+
+TEST_F(AdminPages, ClosesConnectionsBeyondItsLimitAndServesAgainOnceSomeAreGone) {
+  std::vector<base::FileDescriptor> idle;
+  const auto connected = [this] {
+    base::FileDescriptor fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(client_->port()));
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    return fd;
+  };
+  for (int i = 0; i < 64; ++i) idle.push_back(connected());
+  const base::FileDescriptor one_more = connected();
+  pollfd wait{one_more.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&wait, 1, 4000), 1) << "it was not closed at once";
+  char byte = 0;
+  EXPECT_LE(read(one_more.get(), &byte, 1), 0);
+  idle.clear();
+  httplib::Result answer = client_->Get("/healthz");
+  // The server sees the others go one by one.
+  for (int i = 0; i < 1000 && !answer; ++i) answer = client_->Get("/healthz");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 200);
 }
 
 TEST_F(AdminPages, EndsWhileClientsAreConnected) {

@@ -42,13 +42,13 @@ STANDALONE = ["examples", "tests/modules"]
 # Libraries of others that one folder wraps, so that replacing one, or its exceptions, is that folder's business.
 # Tests and benchmarks may include any.
 LIBRARY_OWNERS = {
-    r"boost/": ["gateway/http"],
+    r"boost/": ["admin", "gateway/http"],
     r"CLI/": ["cli", "gateway/bin", "runtime/bin"],
     r"dlfcn\.h": ["runtime/worker", "sdk"],
     r"dwarf\.h|elfutils/": ["runtime/symbolizer"],
     r"gelf\.h|libelf\.h": ["runtime/loader", "runtime/symbolizer"],
     r"grpcpp/": ["cli", "gateway/delivery", "operator/control", "runtime/bin", "runtime/server"],
-    r"httplib\.h": ["admin", "cli"],
+    r"httplib\.h": ["cli"],
     r"prometheus/": ["admin", "base"],
     r"seccomp\.h": ["runtime/symbolizer", "runtime/worker"],
     r"spdlog/": ["base"],
