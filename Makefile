@@ -3,11 +3,12 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench build chaos clean cluster-tools coverage format fuzz help install lint run test tidy tsan
+.PHONY: asan bench build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help install kubectl lint run test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 PREFIX ?= /usr/local
+NODES ?= 1
 export JOBS
 
 help: ## This list
@@ -34,6 +35,16 @@ chaos: ## 100,000 requests while workers and runtimes are killed; build/chaos/st
 	@scripts/install-packages test
 	@scripts/build release all storm
 	@build/release/chaos/storm build/chaos/storm.json
+
+cluster: ## A real Kubernetes on this machine, as root: NODES=2 for two nodes
+	@scripts/install-packages cluster
+	@tests/cluster/cluster up --nodes $(NODES)
+
+cluster-down: ## End it; WIPE=1 forgets what was stored in it too
+	@tests/cluster/cluster down $(if $(WIPE),--wipe)
+
+kubectl: ## Ask it: make kubectl ARGS="get nodes"
+	@tests/cluster/cluster kubectl $(ARGS)
 
 cluster-tools: ## Build Kubernetes and what belongs to it, once, into ~/.cache/mayfly/tools (half an hour)
 	@scripts/install-packages cluster

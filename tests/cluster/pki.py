@@ -9,23 +9,30 @@ CURVE = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 DAYS = "3650"
 
 
-class Authority:
-    """A folder of keys. What is in it already is kept, so that a cluster that starts again is the same cluster."""
+class At:
+    """Where the keys are in a folder, as somebody sees it who need not make any."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.certificate("ca").exists():
-            _openssl("req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=mayfly-test-cluster",
-                     "-keyout", self.key("ca"), "-out", self.certificate("ca"))
-        if not self.key("service-accounts").exists():
-            _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key("service-accounts"))
 
     def key(self, name):
         return self.folder / f"{name}.key"
 
     def certificate(self, name):
         return self.folder / f"{name}.crt"
+
+
+class Authority(At):
+    """A folder of keys. What is in it already is kept, so that a cluster that starts again is the same cluster."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.certificate("ca").exists():
+            _openssl("req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=mayfly-test-cluster",
+                     "-keyout", self.key("ca"), "-out", self.certificate("ca"))
+        if not self.key("service-accounts").exists():
+            _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key("service-accounts"))
 
     def issue(self, name, subject, names=()):
         """A certificate for both ends of TLS: `subject` as /O=GROUP/CN=USER, `names` as DNS:… and IP:…"""

@@ -115,3 +115,18 @@ def state(pid):
     except OSError:
         return None
     return text[text.rindex(")") + 2]
+
+
+def with_environment(name, value):
+    """{pid: words of its command} of the processes that were started with this in their environment."""
+    wanted = f"{name}={value}".encode()
+    found = {}
+    for folder in pathlib.Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                    found[int(folder.name)] = words[:-1]
+            except OSError:
+                pass  # it ended, or is a stranger's
+    return found

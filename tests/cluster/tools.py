@@ -20,9 +20,13 @@ class Tool:
         self.name, self.version, self.package, self.cgo = name, version, package, cgo
 
     @property
+    def file(self):
+        return f"{self.name}-{self.version}"
+
+    @property
     def path(self):
         """Where it is once it is built. The version is in the name: another checkout may need another one."""
-        return cache() / f"{self.name}-{self.version}"
+        return cache() / self.file
 
 
 def cache():
@@ -38,26 +42,31 @@ def read_list():
 
 def executable(program):
     """The file behind a program's name. For those of KUBE, call it with that name as its argv[0]."""
-    tool = read_list()["kube" if program in KUBE else program]
+    tool = providing(program)
     if not tool.path.exists():
         raise Missing(f"{tool.path} is not built yet. Run: make cluster-tools")
     return tool.path
+
+
+def providing(program):
+    return read_list()["kube" if program in KUBE else program]
 
 
 class Missing(Exception):
     """A tool that nobody built yet."""
 
 
-def link(folder):
-    """Makes `folder` one for a PATH: the tools by their plain names, as far as they are built."""
+def link(folder, of=None):
+    """Makes `folder` one for a PATH: the tools in the folder `of`, the cache, by their plain names, as far as they are built."""
+    of = pathlib.Path(of or cache())
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, tool in read_list().items():
         for program in KUBE if name == "kube" else (name,):
             target = folder / program
             target.unlink(missing_ok=True)
-            if tool.path.exists():
-                target.symlink_to(tool.path)
+            if (of / tool.file).exists():
+                target.symlink_to(of / tool.file)
 
 
 def build(names=None):
@@ -85,7 +94,7 @@ def _build(go, tool):
             command, folder = [go, "build", *flags, "-o", scratch / "built", "."], HERE / tool.package
         else:
             command, folder = [go, "install", *flags, tool.package], scratch
-        log = cache() / f"{tool.name}-{tool.version}.log"
+        log = cache() / f"{tool.file}.log"
         with open(log, "wb") as out:
             run = subprocess.run([str(part) for part in command], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
                                  stderr=subprocess.STDOUT, check=False)
