@@ -6,8 +6,11 @@ namespace mayfly::base {
 
 absl::Status WithContext(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return absl::Status(
+  absl::Status wrapped(
       status.code(), absl::StrCat(absl::string_view(context.data(), context.size()), ": ", status.message()));
+  status.ForEachPayload(
+      [&wrapped](absl::string_view type, const absl::Cord& payload) { wrapped.SetPayload(type, payload); });
+  return wrapped;
 }
 
 absl::Status ErrnoStatus(int error_number, std::string_view context) {

@@ -15,7 +15,7 @@
 
 namespace mayfly::base {
 
-// `status` with "context: " before its message; an OK status stays as it is.
+// `status` with "context: " before its message, its payloads kept; an OK status stays as it is.
 absl::Status WithContext(const absl::Status& status, std::string_view context);
 
 // An error from errno: "context: No such file or directory", with the code that errno maps to.

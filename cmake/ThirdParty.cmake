@@ -10,6 +10,8 @@ find_package(spdlog REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(simdjson REQUIRED)
 find_package(prometheus-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(elf REQUIRED IMPORTED_TARGET libelf)
@@ -48,6 +50,11 @@ mayfly_static_library(mayfly_grpc ARCHIVES grpc++ grpc address_sorting re2 upb g
 add_library(mayfly_grpc_reflection INTERFACE IMPORTED GLOBAL)
 # Reflection registers itself at static initialisation, so the whole archive is kept.
 target_link_libraries(mayfly_grpc_reflection INTERFACE -Wl,--whole-archive -l:libgrpc++_reflection.a -Wl,--no-whole-archive mayfly_grpc)
+
+add_library(mayfly_curl INTERFACE IMPORTED GLOBAL)
+target_link_libraries(mayfly_curl INTERFACE CURL::libcurl)
+add_library(mayfly_simdjson INTERFACE IMPORTED GLOBAL)
+target_link_libraries(mayfly_simdjson INTERFACE simdjson::simdjson)
 
 add_library(mayfly_httplib INTERFACE IMPORTED GLOBAL)
 target_link_libraries(mayfly_httplib INTERFACE ${HTTPLIB_LIBRARY} OpenSSL::SSL OpenSSL::Crypto Threads::Threads)

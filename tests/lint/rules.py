@@ -26,6 +26,7 @@ INCLUDES = {
     "operator/autoscaler": ["operator/api"],
     "operator/control": [],
     "operator/controller": ["operator/api"],
+    "operator/kube": ["operator/api"],
     "operator/local": ["operator/api", "operator/controller"],
     "operator/reconcilers": ["operator/api", "operator/autoscaler", "operator/control", "operator/controller"],
     "cli": ["admin", "base", "gateway", "operator", "proto", "sdk"],
@@ -44,6 +45,7 @@ STANDALONE = ["examples", "tests/modules"]
 LIBRARY_OWNERS = {
     r"boost/": ["admin", "gateway/http"],
     r"CLI/": ["cli", "gateway/bin", "runtime/bin"],
+    r"curl/": ["operator/kube"],
     r"dlfcn\.h": ["runtime/worker", "sdk"],
     r"dwarf\.h|elfutils/": ["runtime/symbolizer"],
     r"gelf\.h|libelf\.h": ["runtime/loader", "runtime/symbolizer"],
@@ -51,6 +53,7 @@ LIBRARY_OWNERS = {
     r"httplib\.h": ["cli"],
     r"prometheus/": ["admin", "base"],
     r"seccomp\.h": ["runtime/symbolizer", "runtime/worker"],
+    r"simdjson\.h": ["operator/kube"],
     r"spdlog/": ["base"],
     r"vips/": ["examples"],
     r"yaml-cpp/": ["cli", "operator/api"],
@@ -60,8 +63,10 @@ LIBRARY_OWNERS = {
 SLOW_HEADERS = {
     r"boost/asio\.hpp|boost/beast\.hpp|boost/beast/": ["gateway/http"],
     r"grpcpp/|.*\.grpc\.pb\.h": ["gateway/delivery", "operator/control", "runtime/server"],
+    r"curl/curl\.h": [],
     r"httplib\.h": [],
     r"nlohmann/json\.hpp": [],
+    r"simdjson\.h": [],
     r"yaml-cpp/": [],
 }
 
