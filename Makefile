@@ -50,6 +50,11 @@ cluster-tools: ## Build Kubernetes and what belongs to it, once, into ~/.cache/m
 	@scripts/install-packages cluster
 	@tests/cluster/cluster tools
 
+e2e: build ## The end-to-end tests on a real Kubernetes, as root; brings one up if none is: PARTS="pods faults" for some
+	@scripts/install-packages cluster test
+	@scripts/build release mayfly_kubernetes_tests
+	@tests/e2e/run $(PARTS)
+
 lint: ## The quick checks alone: formatting, include rules, headers, lists
 	@scripts/install-packages test
 	@tests/lint/lint.py

@@ -58,6 +58,9 @@ function(mayfly_test name)
                              MAYFLY_TEST_MODULE_DIR="${CMAKE_BINARY_DIR}/test-modules")
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main mayfly_warnings)
   add_dependencies(mayfly_tests ${name})
+  if("kubernetes" IN_LIST arg_LABELS)
+    add_dependencies(mayfly_kubernetes_tests ${name})
+  endif()
   if(arg_RACE)
     add_dependencies(mayfly_race_tests ${name})
   endif()
@@ -66,10 +69,11 @@ function(mayfly_test name)
 endfunction()
 
 # The default target builds what users run. Beside it:
-add_custom_target(mayfly_tests)       # every test
-add_custom_target(mayfly_race_tests)  # those that `make tsan` runs
-add_custom_target(mayfly_fuzzers)     # preset fuzz
-add_custom_target(mayfly_benchmarks)  # tests/bench and *_benchmark.cc
+add_custom_target(mayfly_tests)             # every test
+add_custom_target(mayfly_kubernetes_tests)  # those that `make e2e` runs
+add_custom_target(mayfly_race_tests)        # those that `make tsan` runs
+add_custom_target(mayfly_fuzzers)           # preset fuzz
+add_custom_target(mayfly_benchmarks)        # tests/bench and *_benchmark.cc
 
 # mayfly_benchmark(beast_hello SOURCES beast_hello.cc DEPS …) makes build/<preset>/bench/beast_hello, with `make bench` only.
 function(mayfly_benchmark name)

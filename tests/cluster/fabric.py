@@ -12,17 +12,18 @@ def raise_bridge():
 
 
 def plug_in(number, pid):
-    """Gives the network namespace of process `pid`, a new one, its cable, address and way out."""
+    """Gives the network namespace of process `pid` its cable, address and way out, as far as it has none."""
     link = layout.node_link(number)
-    if succeeds("ip", "link", "show", link):  # of a node that was killed; the kernel takes its time
-        run("ip", "link", "delete", link)
-    run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid)
-    run("ip", "link", "set", link, "master", layout.BRIDGE, "up")
     inside = ("nsenter", "--net", "--target", pid)
+    if not succeeds(*inside, "ip", "link", "show", "eth0"):
+        if succeeds("ip", "link", "show", link):  # of a node that was killed; the kernel takes its time
+            run("ip", "link", "delete", link, check=False)
+        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid)
+    run("ip", "link", "set", link, "master", layout.BRIDGE, "up")
     run(*inside, "ip", "link", "set", "lo", "up")
-    run(*inside, "ip", "address", "add", f"{layout.node_address(number)}/{layout.PREFIX}", "dev", "eth0")
+    run(*inside, "ip", "address", "replace", f"{layout.node_address(number)}/{layout.PREFIX}", "dev", "eth0")
     run(*inside, "ip", "link", "set", "eth0", "up")
-    run(*inside, "ip", "route", "add", "default", "via", layout.HOST)
+    run(*inside, "ip", "route", "replace", "default", "via", layout.HOST)
     run(*inside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
 

@@ -11,10 +11,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def compile_image(source, reference, archive):
-    """An image whose entrypoint is a C file of this folder."""
+    """An oci-archive of an image whose entrypoint is one C file, as /NAME-OF-THE-FILE."""
     with tempfile.TemporaryDirectory() as scratch:
         program = pathlib.Path(scratch) / "program"
-        shell.run("gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-static", HERE / source, "-o", program,
+        shell.run("gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Os", "-s", "-static", source, "-o", program,
                   seconds=60)
         name = f"/{pathlib.Path(source).stem}"
         return oci.write_archive(archive, reference, {name: program.read_bytes()}, [name])
@@ -24,7 +24,7 @@ def pause():
     """What holds a pod's namespaces. Kubernetes' own comes from a public registry; this needs none."""
     archive = layout.STATE / "pause.tar"
     if not archive.exists():
-        compile_image("pause.c", node_config.PAUSE, archive)
+        compile_image(HERE / "pause.c", node_config.PAUSE, archive)
     return archive
 
 

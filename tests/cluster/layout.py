@@ -1,15 +1,14 @@
 """Where the cluster keeps things, and which addresses it takes. One cluster at a time: they are the machine's."""
 
+import os
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STATE = ROOT / "build" / "cluster"
+# Tests that bring up a cluster of their own keep it apart from the one that somebody works with.
+STATE = pathlib.Path(os.environ.get("MAYFLY_CLUSTER_FOLDER") or ROOT / "build" / "cluster")
 KUBECONFIG = STATE / "kubeconfig"
 BIN = STATE / "bin"
 LOGS = STATE / "log"
-
-# Of the machine, so that two checkouts see each other: who has the addresses, and the sockets of the nodes' first processes.
-RUN = pathlib.Path("/run/mayfly-cluster")
 
 # In the environment of every process of the cluster that runs on the host; its value is STATE.
 MARK = "MAYFLY_CLUSTER"

@@ -8,11 +8,10 @@ import pathlib
 import shutil
 import signal
 
-from cluster import cgroups, control_plane, fabric, images, layout, node_config, pki, process, tools, wait
+from cluster import cgroups, control_plane, fabric, images, layout, node_config, owner, pki, process, tools, wait
 from cluster.api import Api
 from cluster.node import INSIDE, Node
 
-OWNER = layout.RUN / "owner"
 LOCK = pathlib.Path("/run/lock/mayfly-cluster")
 
 
@@ -32,14 +31,6 @@ def _alone():
         yield
 
 
-def owner():
-    """The state folder of the cluster that has this machine's addresses; None if nobody has."""
-    try:
-        return OWNER.read_text().strip()
-    except OSError:
-        return None
-
-
 def nodes():
     """Those that exist, by their folders, in order."""
     numbers = [number for number in range(1, layout.MOST_NODES + 1) if (layout.STATE / layout.node_name(number)).is_dir()]
@@ -53,28 +44,28 @@ def running_nodes():
     return found
 
 
-def _check_machine():
+def check_machine():
+    """Raises Refused, with the reason, if this machine cannot run this checkout's cluster now."""
     if os.geteuid() != 0:
         raise Refused("a cluster is made of network namespaces, mounts and cgroups: run this as root (an API server alone, "
                       "tests/cluster/apiserver, needs no root)")
     if not cgroups.MOUNT.is_dir() or not os.access(cgroups.MOUNT, os.W_OK):
         raise Refused(f"{cgroups.MOUNT} cannot be written: a container without its own cgroups cannot run a kubelet")
-    if owner() not in (None, str(layout.STATE)):
-        raise Refused(f"another checkout's cluster runs on this machine: {owner()}. Take it down there first: make cluster-down")
+    if owner.read() not in (None, str(layout.STATE)):
+        raise Refused(f"another checkout's cluster runs on this machine: {owner.read()}. Take it down there first: make cluster-down")
 
 
 def up(count):
     """Brings it up with `count` nodes, or more if it has more. True if all of it was up already."""
     if not 1 <= count <= layout.MOST_NODES:
         raise Refused(f"NODES must be 1 to {layout.MOST_NODES}")
-    os.makedirs(layout.RUN, exist_ok=True)
     with _alone():
-        _check_machine()
+        check_machine()
         count = max(count, sum(node.running() for node in nodes()))
         wanted = [Node(number) for number in range(1, count + 1)]
         if _complete(wanted):
             return True
-        OWNER.write_text(f"{layout.STATE}\n")
+        owner.write(layout.STATE)
         for folder in (layout.STATE, layout.LOGS):
             folder.mkdir(parents=True, exist_ok=True)
         authority = _keys(wanted)
@@ -95,7 +86,7 @@ def up(count):
 
 def _complete(wanted):
     """Whether all that `up` starts runs and is ready."""
-    if owner() is None or not all(node.running() for node in wanted) or not images.Registry().running():
+    if owner.read() is None or not all(node.running() for node in wanted) or not images.Registry().running():
         return False
     for node in wanted:
         want = {"containerd", "kubelet", "kube-proxy", *(node_config.CONTROL_PLANE if node.number == 1 else ())}
@@ -168,12 +159,11 @@ def _wait(wanted, begin):
 
 def down(wipe=False):
     """Ends all of it, however little of it came up; the state stays, unless it is to be wiped."""
-    os.makedirs(layout.RUN, exist_ok=True)
     with _alone():
-        _check_machine()
+        check_machine()
         cgroups.thaw_all()
         for number in range(1, layout.MOST_NODES + 1):
-            if (layout.RUN / f"{layout.node_name(number)}.sock").exists():
+            if (owner.RUN / f"{layout.node_name(number)}.sock").exists():
                 Node(number).kill()
         for pid in process.with_environment(layout.MARK, str(layout.STATE)):
             if pid != os.getpid():
@@ -182,6 +172,6 @@ def down(wipe=False):
         wait.until(lambda: not process.with_environment(layout.MARK, str(layout.STATE)), 10, "the cluster's processes are gone")
         fabric.take_down()
         cgroups.remove()
-        shutil.rmtree(layout.RUN)
+        shutil.rmtree(owner.RUN, ignore_errors=True)
         if wipe:
             shutil.rmtree(layout.STATE, ignore_errors=True)

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 
-from cluster import cgroups, fabric, layout, node_config, process, shell, tools, wait
+from cluster import cgroups, fabric, layout, node_config, owner, process, shell, tools, wait
 
 INSIDE = pathlib.Path("/run/cluster")  # the cluster's folder, as the node sees it
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
@@ -21,7 +21,7 @@ class Node:
     def __init__(self, number):
         self.number = number
         self.name = layout.node_name(number)
-        self._socket = layout.RUN / f"{self.name}.sock"
+        self._socket = owner.RUN / f"{self.name}.sock"
 
     # The machine
 
@@ -38,10 +38,20 @@ class Node:
         return struct.unpack("3i", peer)[0]
 
     def boot(self):
-        """Namespaces, network and cgroups; no daemon yet."""
-        if self.running():
-            return
+        """Namespaces, network and cgroups; no daemon yet. Goes on where one that was killed ended."""
+        up = self.running()
+        if not up:
+            # Those of pods that were killed with the node would each hold a new kubelet up for seconds.
+            cgroups.remove(layout.node_cgroup(self.number))
         cgroups.create(layout.node_cgroup(self.number))
+        if not up:
+            self._unshare()
+        pid = wait.until(self.pid, 15, f"{self.name} is up; its log is {layout.LOGS}/{self.name}.log")
+        cgroups.adopt(layout.node_cgroup(self.number), pid)
+        fabric.plug_in(self.number, pid)
+        self._ask({"do": "list"}, 15)
+
+    def _unshare(self):
         self._socket.unlink(missing_ok=True)
         with open(layout.LOGS / f"{self.name}.log", "ab") as log:
             subprocess.Popen(
@@ -51,10 +61,6 @@ class Node:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
                 env={**os.environ, layout.MARK: str(layout.STATE)},
             )
-        pid = wait.until(self.pid, 15, f"{self.name} is up; its log is {layout.LOGS}/{self.name}.log")
-        cgroups.adopt(layout.node_cgroup(self.number), pid)
-        fabric.plug_in(self.number, pid)
-        self._ask({"do": "list"}, 15)
 
     def kill(self):
         """As if the power were cut: every process of the node is gone when this returns."""

@@ -74,6 +74,8 @@ def kubelet(number, inside):
         "imageGCLowThresholdPercent": 99,
         "maxPods": 500,
         "registryPullQPS": 0,
+        # One image may be both loaded and pulled; the kubelet would not let the first name be used after the second.
+        "imagePullCredentialsVerificationPolicy": "NeverVerify",
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
         # Renewed each 2 s: with the controller manager's grace period, a lost node is known in about 12 s.

@@ -21,7 +21,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from cluster import layout, tools  # noqa: E402
+from cluster import owner, tools  # noqa: E402
 from cluster.process import Daemon  # noqa: E402
 
 # What the kubelet would set for the whole machine. It finds them set, and so leaves the machine's alone.
@@ -125,7 +125,7 @@ def serve(listener):
 
 def main():
     name, state, cache = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-    path = layout.RUN / f"{name}.sock"
+    path = owner.RUN / f"{name}.sock"
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     furnish_socket = path.with_suffix(".new")

@@ -30,12 +30,14 @@ def write_archive(path, reference, files, entrypoint):
         **_descriptor("application/vnd.oci.image.manifest.v1+json", manifest),
         # containerd goes by the first, others by the second.
         "annotations": {"io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference}}]})
-    with tarfile.open(path, "w") as tar:
+    path = pathlib.Path(path)
+    partial = path.with_name(path.name + ".new")
+    with tarfile.open(partial, "w") as tar:
         _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
         _add(tar, "index.json", index)
         for blob in (config, manifest, packed):
             _add(tar, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
-    return pathlib.Path(path)
+    return partial.rename(path)
 
 
 def _json(value):

@@ -1,6 +1,7 @@
 """Keys: one authority per cluster, a certificate for each identity, and kubeconfig files that carry them."""
 
 import base64
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -29,23 +30,35 @@ class Authority(At):
         super().__init__(folder)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.certificate("ca").exists():
-            _openssl("req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=mayfly-test-cluster",
-                     "-keyout", self.key("ca"), "-out", self.certificate("ca"))
+            with self._new("ca") as (key, certificate):
+                _openssl("req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=mayfly-test-cluster", "-keyout", key,
+                         "-out", certificate)
         if not self.key("service-accounts").exists():
-            _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key("service-accounts"))
+            key = self.folder / "service-accounts.new"
+            _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
+            key.rename(self.key("service-accounts"))
 
     def issue(self, name, subject, names=()):
         """A certificate for both ends of TLS: `subject` as /O=GROUP/CN=USER, `names` as DNS:… and IP:…"""
         if self.certificate(name).exists():
             return
-        request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        extensions.write_text(
-            "extendedKeyUsage=serverAuth,clientAuth\n" + (f"subjectAltName={','.join(names)}\n" if names else ""))
-        _openssl("req", *CURVE, "-subj", subject, "-keyout", self.key(name), "-out", request)
-        _openssl("x509", "-req", "-in", request, "-CA", self.certificate("ca"), "-CAkey", self.key("ca"), "-CAcreateserial",
-                 "-days", DAYS, "-extfile", extensions, "-out", self.certificate(name))
-        request.unlink()
-        extensions.unlink()
+        with self._new(name) as (key, certificate):
+            request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
+            extensions.write_text(
+                "extendedKeyUsage=serverAuth,clientAuth\n" + (f"subjectAltName={','.join(names)}\n" if names else ""))
+            _openssl("req", *CURVE, "-subj", subject, "-keyout", key, "-out", request)
+            _openssl("x509", "-req", "-in", request, "-CA", self.certificate("ca"), "-CAkey", self.key("ca"),
+                     "-CAcreateserial", "-days", DAYS, "-extfile", extensions, "-out", certificate)
+            request.unlink()
+            extensions.unlink()
+
+    @contextlib.contextmanager
+    def _new(self, name):
+        """Files for a key and its certificate, which get their names once both are whole: the certificate last."""
+        key, certificate = self.folder / f"{name}.key.new", self.folder / f"{name}.crt.new"
+        yield key, certificate
+        key.rename(self.key(name))
+        certificate.rename(self.certificate(name))
 
     def write_kubeconfig(self, path, name, server):
         """A kubeconfig for the identity `name`. JSON is YAML."""

@@ -16,8 +16,8 @@ KUBE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube
 
 
 class Tool:
-    def __init__(self, name, version, package, cgo):
-        self.name, self.version, self.package, self.cgo = name, version, package, cgo
+    def __init__(self, name, version, package, cgo, extra=""):
+        self.name, self.version, self.package, self.cgo, self.extra = name, version, package, cgo, bool(extra)
 
     @property
     def file(self):
@@ -53,7 +53,7 @@ def providing(program):
 
 
 class Missing(Exception):
-    """A tool that nobody built yet."""
+    """A tool that nobody built yet, or knows how to."""
 
 
 def link(folder, of=None):
@@ -70,8 +70,13 @@ def link(folder, of=None):
 
 
 def build(names=None):
-    """Builds those that are missing, quickest last to fail: a line before and after each."""
-    missing = [tool for name, tool in read_list().items() if (names is None or name in names) and not tool.path.exists()]
+    """Builds those of `names` (what a cluster needs) that are missing; tells of each as it begins and ends."""
+    known = read_list()
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise Missing(f"no such tool: {', '.join(unknown)}; tools.tsv has {', '.join(known)}")
+    wanted = [known[name] for name in names] if names else [tool for tool in known.values() if not tool.extra]
+    missing = [tool for tool in wanted if not tool.path.exists()]
     if not missing:
         return
     cache().mkdir(parents=True, exist_ok=True)

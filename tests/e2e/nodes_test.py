@@ -1,0 +1,32 @@
+"""The harness: nodes and the control plane."""
+
+import unittest
+
+from e2e.case import ClusterCase
+
+
+class Nodes(ClusterCase):
+    def test_are_ready_and_run_the_kubernetes_that_is_pinned(self):
+        from cluster import tools  # what is pinned
+        version = "v" + tools.read_list()["kube"].version
+        found = self.cluster.list("nodes")
+        self.assertEqual([node.name for node in self.cluster.nodes], sorted(node["metadata"]["name"] for node in found))
+        for node in found:
+            self.assertEqual(version, node["status"]["nodeInfo"]["kubeletVersion"])
+
+    def test_come_up_at_once_if_they_are_up(self):
+        from cluster import lifecycle
+        self.assertTrue(lifecycle.up(1))
+
+
+class Namespaces(ClusterCase):
+    def test_are_gone_with_what_was_in_them(self):
+        with self.cluster.namespace("short") as name:
+            self.cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"a": "b"}}, name)
+            self.assertEqual({"a": "b"}, self.cluster.get("configmap", "kept", name)["data"])
+        self.cluster.delete("namespace", name)
+        self.assertIsNone(self.cluster.get("namespace", name))
+
+
+if __name__ == "__main__":
+    unittest.main()
