@@ -167,7 +167,8 @@ absl::Status Client::Watch(const Resource& resource, std::string_view space, con
   absl::Status read;
   TransferOptions transfer{.deadline = clock_.Now() + options.timeout + kWatchGrace,
                            .stop = call.stop,
-                           .idle_timeout = options.idle_timeout};
+                           .idle_timeout = options.idle_timeout,
+                           .on_begin = options.on_begin};
   transfer.on_bytes = [&stream, &read, on_event](std::string_view bytes) {
     read = stream.Feed(bytes, on_event);
     return read.ok();

@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -93,6 +94,8 @@ struct WatchOptions {
   std::chrono::seconds timeout{300};
   // The server sends a bookmark each minute; a watch that sends nothing for so long is dead.
   std::chrono::milliseconds idle_timeout{150'000};
+  // Told when the server has begun to answer.
+  std::function<void()> on_begin = {};
 };
 
 class Client {
@@ -123,8 +126,8 @@ class Client {
                       const CallOptions& call = {});
 
   // Calls `on_event` for what changes, on this thread, until the server ends the watch: OK. IsExpired() if
-  // the resource version is not kept any more: list anew. call.timeout bounds only the time until the
-  // server begins to answer; call.stop ends the watch at once.
+  // the resource version is not kept any more: list anew. call.stop ends the watch at once; call.timeout does
+  // not count.
   absl::Status Watch(const Resource& resource, std::string_view space, const WatchOptions& options,
                      absl::FunctionRef<void(const WatchEvent&)> on_event, const CallOptions& call = {});
 

@@ -156,6 +156,7 @@ std::size_t OnHeader(char* data, std::size_t, std::size_t size, void* context) {
   Transfer& transfer = *static_cast<Transfer*>(context);
   transfer.last_byte = std::chrono::steady_clock::now();
   const absl::string_view line(data, size);
+  if (line == "\r\n" && transfer.IsSuccess() && transfer.options.on_begin) transfer.options.on_begin();
   constexpr absl::string_view kRetryAfter = "retry-after:";
   if (line.size() > kRetryAfter.size() &&
       absl::EqualsIgnoreCase(line.substr(0, kRetryAfter.size()), kRetryAfter)) {

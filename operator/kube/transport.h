@@ -41,6 +41,8 @@ struct TransferOptions {
   std::stop_token stop = {};
   // The connection is given up if no byte comes for so long; 0: only the deadline counts.
   std::chrono::milliseconds idle_timeout{0};
+  // Told once, when the head of a 2xx answer is there.
+  std::function<void()> on_begin = {};
   // Gets the body of a 2xx answer as it comes, which is then not kept. Returns false to end the transfer,
   // which then ends well. Called on the caller's thread.
   std::function<bool(std::string_view bytes)> on_bytes = {};

@@ -16,6 +16,7 @@ bool IsBlank(std::string_view line) { return line.find_first_not_of(" \t\r") == 
 }  // namespace
 
 absl::Status WatchStream::Feed(std::string_view bytes, absl::FunctionRef<void(const WatchEvent&)> on_event) {
+  const base::MonotonicTime arrived = std::chrono::steady_clock::now();
   while (!bytes.empty()) {
     const std::size_t end = bytes.find('\n');
     if (rest_.size() + std::min(end, bytes.size()) > kMaxLine) {
@@ -32,7 +33,7 @@ absl::Status WatchStream::Feed(std::string_view bytes, absl::FunctionRef<void(co
       line = rest_;
     }
     bytes.remove_prefix(end + 1);
-    if (absl::Status read = ReadLine(line, on_event); !read.ok()) return read;
+    if (absl::Status read = ReadLine(line, arrived, on_event); !read.ok()) return read;
     rest_.clear();
     if (rest_.capacity() > kSmallRest) rest_.shrink_to_fit();
   }
@@ -44,7 +45,7 @@ absl::Status WatchStream::Finish() const {
   return absl::UnavailableError("the watch was cut off within an event");
 }
 
-absl::Status WatchStream::ReadLine(std::string_view line,
+absl::Status WatchStream::ReadLine(std::string_view line, base::MonotonicTime arrived,
                                    absl::FunctionRef<void(const WatchEvent&)> on_event) {
   if (IsBlank(line)) return absl::OkStatus();
   if (absl::Status parsed = document_.Parse(line); !parsed.ok()) {
@@ -55,13 +56,13 @@ absl::Status WatchStream::ReadLine(std::string_view line,
   if (type == "ERROR") return StatusFromObject(object);
   if (!object.is_object()) return absl::InvalidArgumentError("the watch sent an event without an object");
   if (type == "ADDED") {
-    on_event({WatchEvent::Type::kAdded, object});
+    on_event({WatchEvent::Type::kAdded, object, arrived});
   } else if (type == "MODIFIED") {
-    on_event({WatchEvent::Type::kModified, object});
+    on_event({WatchEvent::Type::kModified, object, arrived});
   } else if (type == "DELETED") {
-    on_event({WatchEvent::Type::kDeleted, object});
+    on_event({WatchEvent::Type::kDeleted, object, arrived});
   } else if (type == "BOOKMARK") {
-    on_event({WatchEvent::Type::kBookmark, object});
+    on_event({WatchEvent::Type::kBookmark, object, arrived});
   } else {
     return absl::InvalidArgumentError(absl::StrCat("the watch sent an event of unknown type \"",
                                                    absl::CEscape(std::string(type.substr(0, 50))), "\""));

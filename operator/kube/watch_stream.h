@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "operator/kube/json.h"
 
@@ -26,7 +27,8 @@ struct WatchEvent {
   };
 
   Type type;
-  JsonView object;  // valid during the call that gets the event
+  JsonView object;              // valid during the call that gets the event
+  base::MonotonicTime arrived;  // when its last bytes came
 };
 
 class WatchStream {
@@ -42,7 +44,8 @@ class WatchStream {
   absl::Status Finish() const;
 
  private:
-  absl::Status ReadLine(std::string_view line, absl::FunctionRef<void(const WatchEvent&)> on_event);
+  absl::Status ReadLine(std::string_view line, base::MonotonicTime arrived,
+                        absl::FunctionRef<void(const WatchEvent&)> on_event);
 
   std::string rest_;  // a line that has no end yet
   JsonDocument document_;

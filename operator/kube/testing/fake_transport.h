@@ -1,6 +1,7 @@
 // A Transport that answers from a script, for tests of what a real API server cannot be made to do.
 #pragma once
 
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -24,10 +25,23 @@ class FakeTransport final : public Transport {
   void ThenAnswer(int code, std::string body, std::optional<std::chrono::seconds> retry_after = {}) {
     Then([=](const HttpRequest&, const TransferOptions& options) -> absl::StatusOr<HttpResponse> {
       if (code < 300 && options.on_bytes) {
+        if (options.on_begin) options.on_begin();
         options.on_bytes(body);
         return HttpResponse{.code = code};
       }
       return HttpResponse{.code = code, .body = body, .retry_after = retry_after};
+    });
+  }
+  // The answer of a watch that sends `body` and then nothing until it is stopped.
+  void ThenHang(std::string body) {
+    Then([=](const HttpRequest&, const TransferOptions& options) -> absl::StatusOr<HttpResponse> {
+      if (options.on_begin) options.on_begin();
+      if (!options.on_bytes(body)) return HttpResponse{.code = 200};
+      std::mutex mutex;
+      std::condition_variable_any never;
+      std::unique_lock lock(mutex);
+      never.wait(lock, options.stop, [] { return false; });
+      return absl::CancelledError("stopped");
     });
   }
   void ThenFail(absl::Status status) {

@@ -3,18 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "operator/kube/client.h"
 #include "operator/kube/credentials.h"
 #include "operator/kube/curl_transport.h"
 #include "operator/kube/load_config.h"
+#include "operator/kube/testing/eventually.h"
 #include "tests/cluster/running_api_server.h"
 
 namespace mayfly::kube::testing {
@@ -77,16 +75,6 @@ class LiveClusterTest : public ::testing::Test {
   }
 
   Client& client() { return **client_; }
-
-  static bool Eventually(const std::function<bool()>& holds,
-                         std::chrono::milliseconds within = std::chrono::seconds(20)) {
-    const auto deadline = std::chrono::steady_clock::now() + within;
-    while (!holds()) {
-      if (std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return true;
-  }
 
   inline static const Resource kNamespaces{"", "v1", "namespaces", "Namespace", false};
   inline static std::unique_ptr<mayfly::testing::RunningApiServer> server_;
