@@ -280,8 +280,11 @@ const std::vector<YamlNode>& FieldReader::List(std::string_view name, std::size_
   return node->items;
 }
 
-void FieldReader::Refuse(std::string_view name, const std::string& sentence) {
-  if (const YamlNode* node = Find(name)) mistakes_.Add(*node, PathOf(name), sentence);
+bool FieldReader::Refuse(std::string_view name, const std::string& sentence) {
+  refused_.emplace_back(name);
+  const YamlNode* node = Find(name);
+  if (node != nullptr) mistakes_.Add(*node, PathOf(name), sentence);
+  return node != nullptr;
 }
 
 void FieldReader::Wrong(std::string_view name, std::string sentence) {
@@ -294,6 +297,12 @@ void FieldReader::Wrong(std::string_view name, std::string sentence) {
 }
 
 void FieldReader::Finish() {
+  if (KnownFields* observer = mistakes_.observer()) {
+    observer->served[path_].insert(known_.begin(), known_.end());
+    observer->refused[path_].insert(refused_.begin(), refused_.end());
+    for (const std::string& name : refused_) observer->served[path_].erase(name);
+  }
+  if (mistakes_.unknown_fields() == UnknownFields::kIgnore) return;
   for (const YamlEntry& entry : node_.entries) {
     if (entry.key.kind != YamlNode::Kind::kScalar) {
       mistakes_.Add(entry.key, path_, fmt::format("expected a field's name, found {}", Describe(entry.key)));

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,10 +19,27 @@
 
 namespace mayfly::op {
 
+// What becomes of a field that nobody knows. A person may have mistyped it. In an object of the API server, which
+// has refused those, it is a field of a newer version, whose default is filled in already: an upgrade must not make
+// every function of a cluster wrong.
+enum class UnknownFields { kRefuse, kIgnore };
+
+// The fields that readers asked for, by the path of their mapping: a test holds the CRD to them.
+struct KnownFields {
+  std::map<std::string, std::set<std::string>> served;
+  std::map<std::string, std::set<std::string>> refused;  // see FieldReader::Refuse()
+};
+
 // Collects the mistakes of one document. Past kMaxMistakes, the rest is only counted.
 class MistakeList {
  public:
-  explicit MistakeList(std::string file) : file_(std::move(file)) {}
+  explicit MistakeList(std::string file, UnknownFields unknown = UnknownFields::kRefuse)
+      : file_(std::move(file)), unknown_(unknown) {}
+
+  UnknownFields unknown_fields() const { return unknown_; }
+  // Notes into `known`, which must outlive the list, what is read from here on.
+  void Observe(KnownFields* known) { known_ = known; }
+  KnownFields* observer() const { return known_; }
 
   void Add(const YamlNode& where, std::string field, std::string sentence);
   bool empty() const { return mistakes_.empty(); }
@@ -31,6 +50,8 @@ class MistakeList {
   static constexpr std::size_t kMaxMistakes = 100;
 
   std::string file_;
+  UnknownFields unknown_;
+  KnownFields* known_ = nullptr;
   std::vector<Mistake> mistakes_;
   std::size_t left_out_ = 0;
 };
@@ -62,8 +83,8 @@ class FieldReader {
 
   // Known, and of no meaning here.
   void Ignore(std::string_view name) { Find(name); }
-  // Known, and refused with `sentence` if it is there.
-  void Refuse(std::string_view name, const std::string& sentence);
+  // Known, and refused with `sentence` if it is there; true if so.
+  bool Refuse(std::string_view name, const std::string& sentence);
 
   // Notes a mistake of the field `name`, or of the mapping itself if it is absent or `name` is "".
   void Wrong(std::string_view name, std::string sentence);
@@ -81,6 +102,7 @@ class FieldReader {
   std::string path_;
   MistakeList& mistakes_;
   std::vector<std::string> known_;
+  std::vector<std::string> refused_;
 };
 
 // The text of a scalar, if it is one; else the mistake at `path` says what was found instead.

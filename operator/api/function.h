@@ -61,6 +61,38 @@ struct Retry {
   bool operator==(const Retry&) const = default;
 };
 
+// Amounts by the resource's name, as the user wrote them ("500m", "64Mi"): a pod gets the same.
+struct Resources {
+  std::map<std::string, std::string> requests;
+  std::map<std::string, std::string> limits;
+
+  bool operator==(const Resources&) const = default;
+};
+
+// As in a Pod.
+struct Toleration {
+  std::string key;         // "": every key
+  std::string comparison;  // "Exists", "Equal"; "": Equal
+  std::string value;
+  std::string effect;                              // "": every effect
+  std::optional<std::int32_t> toleration_seconds;  // absent: for ever
+
+  bool operator==(const Toleration&) const = default;
+};
+
+// What pods are like that run a function, or wait for one. Processes of one machine have none of this.
+struct PodOptions {
+  std::string image;                 // "": the operator's default
+  std::string service_account_name;  // "": the namespace's default, without a token
+  std::map<std::string, std::string> node_selector;
+  std::vector<Toleration> tolerations;
+  std::string runtime_class_name;
+  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> annotations;
+
+  bool operator==(const PodOptions&) const = default;
+};
+
 struct FunctionSpec {
   Artifact artifact;
   std::string handler;
@@ -68,11 +100,14 @@ struct FunctionSpec {
   std::map<std::string, std::string> environment;
   std::int32_t concurrency = 10;
   std::chrono::milliseconds timeout{60'000};
+  Resources resources;
   std::uint64_t memory_limit_bytes = 0;        // resources.limits.memory; 0: none
   std::uint64_t max_request_bytes = 6u << 20;  // limits.maxRequestBytes
   Scaling scaling;
   Retry retry;
   std::vector<Trigger> triggers;
+  std::vector<std::string> image_pull_secrets;  // Secrets of the function's namespace
+  PodOptions runtime;
 
   bool operator==(const FunctionSpec&) const = default;
 };
@@ -100,6 +135,15 @@ struct Condition {
   std::chrono::system_clock::time_point last_transition;
 };
 
+// What a function has used up since it was made.
+struct Usage {
+  std::int64_t invocations = 0;
+  std::int64_t wall_milliseconds = 0;
+  std::int64_t cpu_milliseconds = 0;
+
+  bool operator==(const Usage&) const = default;
+};
+
 struct FunctionStatus {
   std::int64_t observed_generation = 0;
   std::vector<Condition> conditions;
@@ -112,6 +156,7 @@ struct FunctionStatus {
   // The last thing that went wrong, if any did.
   std::optional<v1::Problem> last_failure;
   std::chrono::system_clock::time_point last_failure_time;
+  std::optional<Usage> usage;  // absent: unknown, which is not 0
 };
 
 }  // namespace mayfly::op

@@ -8,32 +8,13 @@
 
 #include "operator/api/config_json.h"
 #include "operator/api/names.h"
+#include "operator/api/pod_options.h"
+#include "operator/api/spec_bounds.h"
 #include "operator/api/triggers.h"
 #include "operator/api/units.h"
 
 namespace mayfly::op {
 namespace {
-
-using std::chrono::hours;
-using std::chrono::milliseconds;
-using std::chrono::minutes;
-
-constexpr std::size_t kMaxVariables = 256;
-constexpr std::size_t kMaxEnvironmentBytes = 128u << 10;
-
-// The bounds of every number in spec, in one place; the README of this folder repeats them for people.
-constexpr Bounds<std::int32_t> kConcurrency{1, 1000};
-constexpr Bounds<std::int32_t> kMinReplicas{0, 1000};
-constexpr Bounds<std::int32_t> kMaxReplicas{1, 1000};
-constexpr Bounds<std::int32_t> kTargetUtilization{1, 100};
-constexpr Bounds<std::int32_t> kMaxAttempts{1, 100};
-constexpr Bounds<milliseconds> kTimeout{milliseconds(10), hours(24)};
-constexpr Bounds<milliseconds> kScaleToZeroAfter{milliseconds(0), hours(24)};
-constexpr Bounds<milliseconds> kMinBackoff{milliseconds(0), hours(1)};
-constexpr Bounds<milliseconds> kMaxBackoff{milliseconds(0), hours(24)};
-constexpr Bounds<milliseconds> kMaxAge{minutes(1), hours(30 * 24)};
-constexpr Bounds<std::uint64_t> kMemory{16u << 20, 1ull << 42};
-constexpr Bounds<std::uint64_t> kMaxRequestBytes{1u << 10, 1u << 30};
 
 void CheckSha256(FieldReader& artifact, const std::string& sha256) {
   if (sha256.size() == 64 && sha256.find_first_not_of("0123456789abcdef") == std::string::npos) return;
@@ -45,7 +26,7 @@ void CheckSha256(FieldReader& artifact, const std::string& sha256) {
 
 void CheckUrl(FieldReader& artifact, const std::string& url) {
   const bool scheme = url.starts_with("https://") || url.starts_with("http://") || url.starts_with("s3://");
-  if (!scheme || url.find_first_of(" \t\r\n") != std::string::npos || url.size() > 2048) {
+  if (!scheme || url.find_first_of(" \t\r\n") != std::string::npos || url.size() > kMaxUrlBytes) {
     artifact.Wrong(
         "url",
         fmt::format("{} is not a URL that is fetched; begin it with https://, http:// or s3://", Quote(url)));
@@ -65,14 +46,22 @@ Artifact ReadArtifact(const YamlNode& node, const std::string& path, const std::
   if (source("path") && reader.Text("path", artifact.path)) {
     if (artifact.path.empty() || artifact.path.find('\0') != std::string::npos) {
       reader.Wrong("path", "is empty; give the path of the module, as in path: build/thumbnail.so");
+    } else if (artifact.path.size() > kMaxPathBytes) {
+      reader.Wrong("path", fmt::format("has {} bytes; use at most {}", artifact.path.size(), kMaxPathBytes));
+    } else if (folder.empty() && !artifact.path.starts_with('/')) {
+      reader.Wrong(
+          "path",
+          fmt::format("{} is relative, and a cluster has no folder to take it from; give the absolute "
+                      "path of the module inside the runtime's image, or use image, url or configMap",
+                      Quote(artifact.path)));
     } else {
       artifact.path = (folder / artifact.path).lexically_normal().string();
     }
   }
   if (source("url") && reader.Text("url", artifact.url)) CheckUrl(reader, artifact.url);
-  if (source("image") && reader.Text("image", artifact.image) &&
-      (artifact.image.empty() || artifact.image.find_first_of(" \t\r\n") != std::string::npos)) {
-    reader.Wrong("image", fmt::format("{} is not the name of an image", Quote(artifact.image)));
+  if (source("image") && reader.Text("image", artifact.image)) {
+    const std::string wrong = CheckImage(artifact.image);
+    if (!wrong.empty()) reader.Wrong("image", wrong);
   }
   if (source("configMap")) {
     FieldReader map(*reader.Find("configMap"), reader.PathOf("configMap"), mistakes);
@@ -82,6 +71,10 @@ Artifact ReadArtifact(const YamlNode& node, const std::string& path, const std::
       map.Wrong("name", "is missing; name the ConfigMap");
     if (map.is_map() && !keyed && map.Find("key") == nullptr)
       map.Wrong("key", "is missing; name the key that holds the module");
+    std::string wrong = named ? CheckSubdomain(artifact.config_map_name) : "";
+    if (!wrong.empty()) map.Wrong("name", wrong);
+    wrong = keyed ? CheckConfigMapKey(artifact.config_map_key) : "";
+    if (!wrong.empty()) map.Wrong("key", wrong);
     map.Finish();
   }
   if (reader.Text("sha256", artifact.sha256)) {
@@ -131,44 +124,6 @@ std::map<std::string, std::string> ReadEnvironment(FieldReader& spec, MistakeLis
   spec.Refuse("envFrom",
               "variables from Secrets and ConfigMaps are not served by this version; list them in env");
   return environment;
-}
-
-// The memory of one list of resources, 0 if it gives none.
-std::uint64_t ReadResourceList(FieldReader& resources, std::string_view name, MistakeList& mistakes) {
-  std::uint64_t memory = 0;
-  const YamlNode* node = resources.Find(name);
-  if (node == nullptr) return memory;
-  FieldReader list(*node, resources.PathOf(name), mistakes);
-  list.Quantity("memory", kMemory, memory);
-  if (const YamlNode* cpu = list.Find("cpu")) {
-    if (cpu->kind != YamlNode::Kind::kScalar) {
-      list.Wrong("cpu", fmt::format("expected an amount of processors like 500m, found {}", Describe(*cpu)));
-    } else if (const auto millis = ParseCpu(cpu->scalar); !millis.ok()) {
-      list.Wrong("cpu", std::string(millis.status().message()));
-    }
-  }
-  list.Ignore("ephemeral-storage");
-  // Extended resources ("example.com/gpu") are Kubernetes' business.
-  for (const YamlEntry& entry : node->entries) {
-    if (entry.key.scalar.find('/') != std::string::npos) list.Ignore(entry.key.scalar);
-  }
-  list.Finish();
-  return memory;
-}
-
-std::uint64_t ReadResources(FieldReader& spec, MistakeList& mistakes) {
-  const YamlNode* node = spec.Find("resources");
-  if (node == nullptr) return 0;
-  FieldReader resources(*node, spec.PathOf("resources"), mistakes);
-  const std::uint64_t request = ReadResourceList(resources, "requests", mistakes);
-  const std::uint64_t limit = ReadResourceList(resources, "limits", mistakes);
-  if (limit != 0 && request > limit) {
-    resources.Wrong("requests",
-                    fmt::format("memory {} is more than its limit {}; lower the request or raise the limit",
-                                FormatQuantity(request), FormatQuantity(limit)));
-  }
-  resources.Finish();
-  return limit;
 }
 
 Scaling ReadScaling(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
@@ -227,7 +182,8 @@ FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path&
   spec.environment = ReadEnvironment(reader, mistakes);
   reader.Integer("concurrency", kConcurrency, spec.concurrency);
   reader.Duration("timeout", kTimeout, spec.timeout);
-  spec.memory_limit_bytes = ReadResources(reader, mistakes);
+  spec.resources = ReadResources(reader, mistakes);
+  spec.memory_limit_bytes = MemoryLimit(spec.resources);
   if (const YamlNode* limits = reader.Find("limits")) {
     FieldReader limit_reader(*limits, reader.PathOf("limits"), mistakes);
     limit_reader.Quantity("maxRequestBytes", kMaxRequestBytes, spec.max_request_bytes);
@@ -240,7 +196,10 @@ FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path&
     spec.retry = ReadRetry(*retry, reader.PathOf("retry"), mistakes);
   }
   reader.Refuse("deadLetter", "destinations for dead letters are not served by this version; leave it out");
-  reader.Refuse("runtime", "pods of a function's own are not served by this version; leave it out");
+  spec.image_pull_secrets = ReadImagePullSecrets(reader, mistakes);
+  if (const YamlNode* runtime = reader.Find("runtime")) {
+    spec.runtime = ReadRuntime(*runtime, reader.PathOf("runtime"), mistakes);
+  }
   spec.triggers = ReadTriggers(reader, mistakes);
   reader.Finish();
   return spec;

@@ -8,7 +8,7 @@
 
 namespace mayfly::op {
 
-// `folder` is where a relative artifact.path is taken from.
+// `folder` is where a relative artifact.path is taken from; "": there is none, so a relative one is a mistake.
 FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path& folder,
                               MistakeList& mistakes);
 

@@ -148,7 +148,8 @@ void RefuseDuplicates(Manifest& manifest, const std::vector<YamlNode>& nodes,
 }  // namespace
 
 std::string Mistake::ToString() const {
-  return fmt::format("{}:{}:{}: {}{}{}", file, line, column, field, field.empty() ? "" : ": ", sentence);
+  const std::string what = field.empty() ? sentence : field + ": " + sentence;
+  return line == 0 ? what : fmt::format("{}:{}:{}: {}", file, line, column, what);
 }
 
 bool Manifest::ok() const {

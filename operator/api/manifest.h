@@ -20,13 +20,13 @@
 namespace mayfly::op {
 
 struct Mistake {
-  std::string file;
-  int line = 1;
+  std::string file;  // "" for an object of the API server
+  int line = 1;      // 0 without a file
   int column = 1;
   std::string field;  // "spec.triggers[0].http.path"; "" if the whole document is meant
   std::string sentence;
 
-  // "file:line:column: field: sentence".
+  // "file:line:column: field: sentence"; without a file "field: sentence".
   std::string ToString() const;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "operator/api/field_reader.h"
@@ -106,6 +107,16 @@ std::string CheckLabelName(std::string_view name) {
       Quote(name));
 }
 
+std::string CheckSubdomain(std::string_view name) {
+  if (IsDomain(name)) return {};
+  if (name.size() > 253)
+    return fmt::format("{} has {} characters; use at most 253", Quote(name), name.size());
+  return fmt::format(
+      "{} is not a valid name; use lower-case letters, digits, \"-\" and \".\", beginning and ending with a "
+      "letter or digit",
+      Quote(name));
+}
+
 std::string CheckHost(std::string_view host) {
   const std::string_view domain = host.starts_with("*.") ? host.substr(2) : host;
   if (IsDomain(domain)) return {};
@@ -160,6 +171,25 @@ std::string CheckLabelValue(std::string_view value) {
   if (value.empty() || IsQualifiedName(value)) return {};
   return fmt::format("{} is not a valid label value; use at most 63 letters, digits, \"-\", \"_\" and \".\"",
                      Quote(value));
+}
+
+std::string CheckImage(std::string_view image) {
+  if (image.size() > 1024) return fmt::format("the name has {} characters; use at most 1024", image.size());
+  const bool visible = std::all_of(image.begin(), image.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (visible && !image.empty()) return {};
+  return fmt::format("{} is not the name of an image", Quote(image));
+}
+
+std::string CheckConfigMapKey(std::string_view key) {
+  for (const char c : key) {
+    if (!IsAlphanumeric(c) && c != '-' && c != '_' && c != '.') {
+      return fmt::format("{} is not a key of a ConfigMap; use letters, digits, \"-\", \"_\" and \".\"",
+                         Quote(key));
+    }
+  }
+  if (key.empty()) return "the key is empty; name the key that holds the module";
+  if (key.size() > 253) return fmt::format("the key has {} characters; use at most 253", key.size());
+  return {};
 }
 
 std::string CheckVariableName(std::string_view name) {

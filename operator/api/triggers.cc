@@ -9,11 +9,11 @@
 #include <set>
 
 #include "operator/api/names.h"
+#include "operator/api/spec_bounds.h"
 
 namespace mayfly::op {
 namespace {
 
-constexpr std::size_t kMaxTriggers = 64;
 constexpr std::array<std::string_view, 7> kMethods = {"DELETE", "GET",  "HEAD", "OPTIONS",
                                                       "PATCH",  "POST", "PUT"};
 
@@ -79,10 +79,9 @@ Trigger ReadTrigger(const YamlNode& node, const std::string& path, MistakeList& 
     trigger.http = ReadHttp(*http, reader.PathOf("http"), mistakes);
   }
   for (const std::string_view kind : kNotServed) {
-    if (reader.Find(kind) == nullptr) continue;
-    kinds.emplace_back(kind);
-    reader.Wrong(kind,
-                 fmt::format("triggers of kind {} are not served by this version of Mayfly; use http", kind));
+    const bool given = reader.Refuse(
+        kind, fmt::format("triggers of kind {} are not served by this version of Mayfly; use http", kind));
+    if (given) kinds.emplace_back(kind);
   }
   if (reader.is_map() && kinds.empty()) {
     const auto& entries = node.entries;

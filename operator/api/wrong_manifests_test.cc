@@ -247,9 +247,9 @@ const std::vector<WrongManifest>& Table() {
       {"dead letter",
        Spec("deadLetter: {nats: x}"),
        {"6:15: spec.deadLetter: destinations for dead letters are not served by this version; leave it out"}},
-      {"runtime",
-       Spec("runtime: {image: x}"),
-       {"6:12: spec.runtime: pods of a function's own are not served by this version; leave it out"}},
+      {"unknown field of runtime",
+       Spec("runtime: {imagee: x}"),
+       {"6:13: spec.runtime.imagee: is not a field of spec.runtime; did you mean \"image\"?"}},
 
       // spec.config.
       {"config is a text",

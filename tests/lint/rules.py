@@ -53,7 +53,7 @@ LIBRARY_OWNERS = {
     r"httplib\.h": ["cli"],
     r"prometheus/": ["admin", "base"],
     r"seccomp\.h": ["runtime/symbolizer", "runtime/worker"],
-    r"simdjson\.h": ["operator/kube"],
+    r"simdjson\.h": ["operator/api", "operator/kube"],
     r"spdlog/": ["base"],
     r"vips/": ["examples"],
     r"yaml-cpp/": ["cli", "operator/api"],
