@@ -3,11 +3,13 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/lock_checks.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/terminal.h"
 
 int main(int argc, char** argv) {
+  mayfly::base::SkipLockChecks();
   using namespace mayfly::cli;  // NOLINT: this is the program's front page
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("mayfly runs native functions: shared objects that answer events.", "mayfly");

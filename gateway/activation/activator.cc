@@ -148,8 +148,9 @@ std::unique_ptr<Dispatched> Activator::Begin(DispatchRequest request, std::share
                                        fmt::format("function {} was deleted", request.route->function())));
     return std::make_unique<Refused>();
   }
+  Departures* const departures = request.departures;
   auto invocation = std::make_shared<Invocation>(function, std::move(request), std::move(sink), clock_.Now());
-  function->Begin(invocation);
+  function->Begin(invocation, departures);
   return std::make_unique<Handle>(std::move(invocation));
 }
 

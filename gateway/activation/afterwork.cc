@@ -54,7 +54,7 @@ void Afterwork::Kick(const std::shared_ptr<Endpoint>& endpoint) {
   if (std::find(kicks_.begin(), kicks_.end(), endpoint) == kicks_.end()) kicks_.push_back(endpoint);
 }
 
-void Afterwork::Run(FunctionActivator& function) {
+void Afterwork::Run(FunctionActivator& function, Departures* departures) {
   if (push_demand_) {
     function.PushDemand();
   } else if (demand_changed_) {
@@ -71,7 +71,13 @@ void Afterwork::Run(FunctionActivator& function) {
     more = more || !delivery.last;
   }
   if (more) Release(function.mutex());
-  for (const auto& endpoint : kicks_) endpoint->stream().Kick();
+  for (const auto& endpoint : kicks_) {
+    if (departures != nullptr) {
+      departures->Add(endpoint);
+    } else {
+      endpoint->Depart();
+    }
+  }
   for (const auto& endpoint : barriers_) endpoint->stream().Barrier();
   for (const auto& endpoint : closes_) endpoint->stream().Close();
 }

@@ -17,6 +17,7 @@
 
 namespace mayfly::gateway {
 
+class Departures;
 class Endpoint;
 
 class Afterwork {
@@ -37,8 +38,8 @@ class Afterwork {
   void PushDemand() { push_demand_ = true; }
   void MarkDemandChanged() { demand_changed_ = true; }
 
-  // REQUIRES: no function's mutex is held; called once.
-  void Run(FunctionActivator& function);
+  // REQUIRES: no function's mutex is held; called once. What would be sent is left to `departures` unless it is null.
+  void Run(FunctionActivator& function, Departures* departures = nullptr);
 
  private:
   struct Delivery {

@@ -19,6 +19,7 @@
 
 #include "gateway/activation/deadline_wheel.h"
 #include "gateway/activation/invocation.h"
+#include "gateway/delivery/departures.h"
 #include "gateway/delivery/replica_stream.h"
 
 namespace mayfly::gateway {
@@ -27,6 +28,7 @@ class FunctionActivator;
 
 class Endpoint final : public ReplicaStream::Owner,
                        public DeadlineWheel::Timer,
+                       public Departures::Gate,
                        public std::enable_shared_from_this<Endpoint> {
  public:
   Endpoint(std::shared_ptr<FunctionActivator> function, const v1::Endpoint& description,
@@ -66,6 +68,8 @@ class Endpoint final : public ReplicaStream::Owner,
   std::vector<std::shared_ptr<Invocation>> FreeAll();
   // Those that may be told to write on: what they had is written.
   std::vector<std::shared_ptr<Invocation>> TakeWritten();
+
+  void Depart() override { stream_->Kick(); }
 
   // ReplicaStream::Owner:
   void Fill(RequestBatch& batch) override;

@@ -32,7 +32,7 @@ FunctionActivator::~FunctionActivator() = default;
 
 // --- from those who wait ---
 
-void FunctionActivator::Begin(const InvocationRef& invocation) {
+void FunctionActivator::Begin(const InvocationRef& invocation, Departures* departures) {
   Afterwork after;
   {
     const std::lock_guard lock(mutex_);
@@ -71,7 +71,7 @@ void FunctionActivator::Begin(const InvocationRef& invocation) {
       NoteDemand(after);
     }
   }
-  after.Run(*this);
+  after.Run(*this, departures);
 }
 
 void FunctionActivator::Write(const InvocationRef& invocation, std::string data, bool end) {

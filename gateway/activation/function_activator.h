@@ -49,7 +49,7 @@ class FunctionActivator final : public DemandReporter::Source,
   void Remove(std::string_view reason, const std::string& message, bool abandon);
 
   // From those who wait.
-  void Begin(const std::shared_ptr<Invocation>& invocation);
+  void Begin(const std::shared_ptr<Invocation>& invocation, Departures* departures);
   void Write(const std::shared_ptr<Invocation>& invocation, std::string data, bool end);
   void Grant(const std::shared_ptr<Invocation>& invocation, std::uint64_t bytes);
   // The sink still gets the result, unless `detach`.

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "admin/admin_server.h"
+#include "base/lock_checks.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "gateway/bin/route_file.h"
@@ -33,6 +34,7 @@ bool ApplyFile(Gateway& gateway, const std::string& path, std::uint64_t version)
 }  // namespace
 
 int main(int argc, char** argv) {
+  mayfly::base::SkipLockChecks();
   CLI::App app("The front door of Mayfly's functions.", "mayfly-gateway");
   std::string routes;
   std::string admin_address;

@@ -31,6 +31,8 @@ class AnswerSink {
   virtual void OnWritable() = 0;
 };
 
+class Departures;
+
 struct DispatchRequest {
   // The function's route as the router found it.
   std::shared_ptr<const v1::FunctionRoute> route;
@@ -38,6 +40,8 @@ struct DispatchRequest {
   v1::Start start;
   std::string body;
   bool body_complete = true;
+  // Where the invocation may wait until its caller has begun more of them. Null: it is sent at once.
+  Departures* departures = nullptr;
 };
 
 // One invocation that was given to a dispatcher. Destroying it cancels it unless it has its result.

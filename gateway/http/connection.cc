@@ -369,6 +369,7 @@ void Connection::Dispatch(bool body_complete) {
   UpdateDeadline();
   DispatchRequest request = std::move(exchange.request);
   request.body_complete = body_complete;
+  request.departures = &loop_.departures();
   exchange.dispatched = loop_.dispatcher().Begin(std::move(request), exchange_);
 }
 

@@ -72,6 +72,7 @@ void EventLoop::Stop() {
     draining_ = true;
     const std::vector<std::shared_ptr<Connection>> all(all_.begin(), all_.end());
     for (const auto& connection : all) connection->Close();
+    departures_.SendAll();
     inbox_->Close();
     dirty_.clear();
     timer_.cancel();
@@ -91,7 +92,7 @@ void EventLoop::MarkDirty(std::shared_ptr<Connection> connection) { dirty_.push_
 void EventLoop::Settle() {
   while (true) {
     inbox_->TakeAll(&items_);
-    if (items_.empty() && dirty_.empty()) return;
+    if (items_.empty() && dirty_.empty()) return ScheduleDepartures();
     for (Inbox::Item& item : items_) {
       Connection* connection = item.exchange->connection;
       if (connection == nullptr) continue;
@@ -108,6 +109,16 @@ void EventLoop::Settle() {
     for (const auto& connection : flushing_) connection->Flush();
     flushing_.clear();
   }
+}
+
+void EventLoop::ScheduleDepartures() {
+  if (departing_ || departures_.empty()) return;
+  departing_ = true;
+  // Runs after the handlers of every event that the last look at the sockets found.
+  asio::post(io_, [this] {
+    departing_ = false;
+    departures_.SendAll();
+  });
 }
 
 void EventLoop::Tick() {

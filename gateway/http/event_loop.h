@@ -2,7 +2,7 @@
 //
 // Everything its connections do happens on its thread. After each event it handles what the dispatcher has
 // told in the meantime, and then sends what its connections have to say, so that answers to pipelined
-// requests leave together.
+// requests leave together. What connections begin goes to replicas once all events that were ready are handled.
 //
 // Adopt() and the Stop functions may be called on any thread; the rest belongs to the loop's.
 #pragma once
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/gate.h"
+#include "gateway/delivery/departures.h"
 #include "gateway/delivery/dispatcher.h"
 #include "gateway/http/deadlines.h"
 #include "gateway/http/exchange.h"
@@ -57,6 +58,7 @@ class EventLoop {
   const HttpOptions& options() const { return options_; }
   const Router& router() const { return router_; }
   Dispatcher& dispatcher() { return dispatcher_; }
+  Departures& departures() { return departures_; }
   HttpMetrics& metrics() { return metrics_; }
   FunctionMetricsCache& function_metrics() { return function_metrics_; }
   Router::Reader& routes() { return routes_; }
@@ -86,6 +88,7 @@ class EventLoop {
  private:
   void Tick();
   void UpdateTime();
+  void ScheduleDepartures();
 
   const HttpOptions& options_;
   const Router& router_;
@@ -102,6 +105,8 @@ class EventLoop {
   Deadlines deadlines_;
   const std::shared_ptr<Inbox> inbox_;
   std::vector<Inbox::Item> items_;
+  Departures departures_;
+  bool departing_ = false;  // SendAll() is posted
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;
   std::unordered_set<std::shared_ptr<Connection>> all_;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "admin/admin_server.h"
+#include "base/lock_checks.h"
 #include "base/log.h"
 #include "runtime/bin/options.h"
 #include "runtime/bin/process.h"
@@ -34,6 +35,7 @@ void Drain(runtime::Replica& replica, Clock::time_point deadline) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::SkipLockChecks();
   runtime::Options options;
   if (const auto exit_code = runtime::ParseOptions(argc, argv, options)) return *exit_code;
   base::log::Init("runtime", options.log_level, options.log_format);

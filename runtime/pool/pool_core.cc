@@ -22,11 +22,12 @@
 namespace mayfly::runtime {
 namespace {
 
-// Reading a worker's peak memory costs more than a short invocation: it is read after long ones, and otherwise
-// this often.
+// Reading a worker's peak memory costs more than a short invocation: it is read after those that used this much CPU
+// time, and otherwise this often. Memory takes CPU time to touch, so what an invocation's own peak misses is what can
+// be touched in kPeakAlwaysAfter, a few MiB; the worker's next reading has it, for the kernel keeps the mark.
+constexpr auto kPeakAlwaysAfter = std::chrono::microseconds(250);
 constexpr auto kPeakEvery = std::chrono::milliseconds(100);
 constexpr auto kShortSleep = std::chrono::milliseconds(50);
-constexpr auto kPeakAlwaysAfter = std::chrono::milliseconds(1);
 
 std::uint64_t MonotonicNanoseconds(std::chrono::steady_clock::time_point time) {
   return static_cast<std::uint64_t>(
@@ -310,7 +311,7 @@ void PoolCore::EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker,
     if (alive) used = CpuTime(worker->pid);
     if (used > worker->cpu_mark) cpu = used - worker->cpu_mark;
     worker->cpu_mark = std::max(worker->cpu_mark, used);
-    if (wall >= kPeakAlwaysAfter || now - worker->peak_read_at >= kPeakEvery) {
+    if (cpu >= kPeakAlwaysAfter || now - worker->peak_read_at >= kPeakEvery) {
       if (alive) worker->peak_bytes = std::max(worker->peak_bytes, PeakResidentBytes(worker->pid));
       worker->peak_read_at = now;
     }

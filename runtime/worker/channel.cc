@@ -1,5 +1,6 @@
 #include "runtime/worker/channel.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,13 +8,29 @@
 #include "runtime/ipc/futex.h"
 
 namespace mayfly::worker {
+namespace {
+
+const char* MakePageThatChildrenFindEmpty() {
+  void* page = mmap(nullptr, ipc::kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return nullptr;
+  if (madvise(page, ipc::kPageBytes, MADV_WIPEONFORK) != 0) {
+    munmap(page, ipc::kPageBytes);
+    return nullptr;
+  }
+  char* own = static_cast<char*>(page);
+  *own = 1;
+  return own;
+}
+
+}  // namespace
 
 Channel::Channel(char* memory, const char* request_area, int doorbell)
     : header_(*reinterpret_cast<ipc::ChannelHeader*>(memory)),
       ring_(header_, memory + ipc::kRingOffset),
       request_area_(request_area),
       doorbell_(doorbell),
-      pid_(getpid()) {}
+      pid_(getpid()),
+      own_(MakePageThatChildrenFindEmpty()) {}
 
 template <typename Ready>
 void Channel::SleepUntil(ipc::Sleep why, const Ready& ready) {
@@ -83,7 +100,8 @@ void Channel::WaitForRoom(std::size_t bytes) {
 }
 
 void Channel::EndStrayChild() const {
-  if (getpid() != pid_) _exit(0);
+  const bool stray = own_ != nullptr ? *static_cast<const volatile char*>(own_) == 0 : getpid() != pid_;
+  if (stray) _exit(0);
 }
 
 }  // namespace mayfly::worker

@@ -1,6 +1,8 @@
 // A worker's side of its channel: the shared memory, the doorbell, and the process that they belong to.
 //
-// A child that a handler forked has them too, but must not speak: every call ends such a child.
+// A child that a handler forked has them too, but must not speak: every call ends such a child. It is known by a
+// page that the kernel empties in a child (MADV_WIPEONFORK), for asking for the process id at every call costs a
+// system call. A child that shares its parent's memory (vfork) stands for its parent, which waits for it.
 //
 // Main thread only.
 #pragma once
@@ -53,6 +55,8 @@ class Channel {
   const char* const request_area_;
   const int doorbell_;
   const pid_t pid_;
+  const char* const
+      own_;  // points at 1 in this process, at 0 in its children; null: the kernel has no such pages
   std::uint32_t taken_ = 0;
 };
 

@@ -31,6 +31,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/lock_checks.h"
 #include "mayfly/v1/runtime.grpc.pb.h"
 
 namespace {
@@ -390,6 +391,7 @@ bool Measure(const std::string& name, const std::string& address, const Process&
 }  // namespace
 
 int main(int argc, char** argv) {
+  base::SkipLockChecks();  // as mayfly-runtime does: the bare server gains as much by it
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string flag = argv[i];
