@@ -23,7 +23,7 @@ SERVICES = "10.0.0.0/24"
 class ApiServer:
     """Ready when the constructor returns. Use as a context: it is gone, its folder too, at the end."""
 
-    def __init__(self, controllers=False, seconds=30, attempts=3):
+    def __init__(self, controllers=False, seconds=60, attempts=3):
         _remove_left_over()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
         self._lock = _hold(self.folder)
@@ -88,7 +88,7 @@ class ApiServer:
 
         wait.until(ready, seconds, f"the API server at {self.url} is ready; its log is {self.folder}/kube-apiserver.log")
 
-    def start(self, name, seconds=30):
+    def start(self, name, seconds=60):
         """Starts a daemon that was stopped or killed; waits until all answer again."""
         self.daemons[name].start()
         self._wait(seconds)

@@ -44,7 +44,7 @@ def running_nodes():
     return found
 
 
-def check_machine():
+def check():
     """Raises Refused, with the reason, if this machine cannot run this checkout's cluster now."""
     if os.geteuid() != 0:
         raise Refused("a cluster is made of network namespaces, mounts and cgroups: run this as root (an API server alone, "
@@ -59,8 +59,9 @@ def up(count):
     """Brings it up with `count` nodes, or more if it has more. True if all of it was up already."""
     if not 1 <= count <= layout.MOST_NODES:
         raise Refused(f"NODES must be 1 to {layout.MOST_NODES}")
+    check()
     with _alone():
-        check_machine()
+        check()  # somebody may have come before us
         count = max(count, sum(node.running() for node in nodes()))
         wanted = [Node(number) for number in range(1, count + 1)]
         if _complete(wanted):
@@ -68,13 +69,13 @@ def up(count):
         owner.write(layout.STATE)
         for folder in (layout.STATE, layout.LOGS):
             folder.mkdir(parents=True, exist_ok=True)
-        authority = _keys(wanted)
+        _write_configuration(wanted)
         tools.link(layout.BIN)
         fabric.raise_bridge()
         for node in wanted:
             node.boot()
         fabric.route({node.number: node.pid() for node in wanted})
-        _start_control_plane(authority, wanted[0])
+        _start_control_plane(wanted[0])
         images.Registry().start()
         begin = _now()
         for node in wanted:
@@ -98,7 +99,8 @@ def _complete(wanted):
         return False
 
 
-def _keys(wanted):
+def _write_configuration(wanted):
+    """Keys and files for all that is started; those that are there stay."""
     authority = pki.Authority(layout.STATE / "pki")
     authority.issue("apiserver", "/CN=kube-apiserver", [
         "DNS:kubernetes", "DNS:kubernetes.default", "DNS:kubernetes.default.svc", "DNS:localhost", "IP:127.0.0.1",
@@ -116,10 +118,9 @@ def _keys(wanted):
     registry.mkdir(parents=True, exist_ok=True)
     (registry / "hosts.toml").write_text(node_config.registry())
     (layout.STATE / "Corefile").write_text(node_config.coredns(INSIDE))
-    return authority
 
 
-def _start_control_plane(authority, node):
+def _start_control_plane(node):
     inside = pki.At(INSIDE / "pki")
     node.launch("etcd", control_plane.etcd(INSIDE / "etcd", 2379, 2380))
     node.launch("kube-apiserver", control_plane.apiserver(inside, 2379, 6443, layout.SERVICES) + [
@@ -159,8 +160,9 @@ def _wait(wanted, begin):
 
 def down(wipe=False):
     """Ends all of it, however little of it came up; the state stays, unless it is to be wiped."""
+    check()
     with _alone():
-        check_machine()
+        check()  # somebody may have come before us
         cgroups.thaw_all()
         for number in range(1, layout.MOST_NODES + 1):
             if (owner.RUN / f"{layout.node_name(number)}.sock").exists():

@@ -11,14 +11,11 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before any fork
 
 
-def die_with_parent(number=signal.SIGKILL):
-    """This process gets the signal when the thread that forked it ends, however it ends."""
-    _libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-
-
 def _tied_to(parent):
+    """For a child to be killed when the thread that forked it ends, however it ends."""
+
     def prepare():
-        die_with_parent()
+        _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:  # it died between fork and prctl
             os._exit(1)
 

@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kProgram[] = MAYFLY_SOURCE_DIR "/tests/cluster/apiserver";
 // Longer than its own deadlines, so that its own words are heard.
-constexpr int kPatienceSeconds = 90;
+constexpr int kPatienceSeconds = 120;
 
 }  // namespace
 

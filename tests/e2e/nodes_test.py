@@ -1,13 +1,16 @@
 """The harness: nodes and the control plane."""
 
+import os
+import subprocess
+import tempfile
 import unittest
 
+from cluster import layout, lifecycle, tools
 from e2e.case import ClusterCase
 
 
 class Nodes(ClusterCase):
     def test_are_ready_and_run_the_kubernetes_that_is_pinned(self):
-        from cluster import tools  # what is pinned
         version = "v" + tools.read_list()["kube"].version
         found = self.cluster.list("nodes")
         self.assertEqual([node.name for node in self.cluster.nodes], sorted(node["metadata"]["name"] for node in found))
@@ -15,7 +18,16 @@ class Nodes(ClusterCase):
             self.assertEqual(version, node["status"]["nodeInfo"]["kubeletVersion"])
 
     def test_come_up_at_once_if_they_are_up(self):
-        from cluster import lifecycle
+        self.assertTrue(lifecycle.up(1))
+
+    def test_of_another_checkout_are_not_touched(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for command in ("up", "down"):
+                run = subprocess.run(
+                    [layout.ROOT / "tests" / "cluster" / "cluster", command], capture_output=True, text=True, check=False,
+                    timeout=60, env={**os.environ, "MAYFLY_CLUSTER_FOLDER": folder})
+                self.assertEqual(1, run.returncode)
+                self.assertIn(f"another checkout's cluster runs on this machine: {layout.STATE}", run.stderr)
         self.assertTrue(lifecycle.up(1))
 
 
