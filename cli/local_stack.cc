@@ -116,8 +116,9 @@ void LocalStack::Stop() {
   if (operator_) operator_->Stop();
   operator_.reset();
   gateway_.reset();
-  cluster_.reset();
+  // Before the replicas end: a runtime that is told to end waits for its connections, and this is one.
   replica_client_.reset();
+  cluster_.reset();
   run_dir_.reset();
 }
 

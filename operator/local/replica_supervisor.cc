@@ -23,7 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr milliseconds kShutdownGrace{300};
+constexpr milliseconds kShutdownGrace{400};
 constexpr milliseconds kOrphanCheck{5'000};
 constexpr std::size_t kLongestLine = 16u << 10;
 // What one turn of the loop reads from one replica, so that a chatty one starves nobody.

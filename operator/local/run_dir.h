@@ -3,9 +3,11 @@
 //   <base>/8080.lock   held with flock for as long as the instance lives
 //   <base>/8080/       everything else, gone when the instance ends
 //
-// The base is $MAYFLY_RUN_DIR, $XDG_RUNTIME_DIR/mayfly or /tmp/mayfly-<uid>: only its owner may enter it, and
-// a folder of somebody else is refused. An instance that was killed leaves its folder behind; the next one to
-// start, under whatever name, removes it. Processes need no such care: they die with their parent.
+// The base is $MAYFLY_RUN_DIR, $XDG_RUNTIME_DIR/mayfly or /tmp/mayfly-<uid>. One that is made here, only its owner may
+// enter; one that is there must be its user's, closed to others' writing, and empty or a base already: its mode stays,
+// and it stays when the last instance ends. An instance that was killed leaves its folder behind; the next one to start,
+// under whatever name, removes it. What tells such a folder from any other is a line in its lock file: without that,
+// nothing is ever removed. Processes need no such care: they die with their parent.
 //
 // Not thread-safe; Path() may be called from any thread.
 #pragma once
@@ -24,7 +26,8 @@ class RunDir {
   static std::string DefaultBase();
 
   // Makes `<base>/<instance>`, empty, and locks it. kAlreadyExists if a live process holds it;
-  // kPermissionDenied if `base` is not ours alone.
+  // kPermissionDenied if others may write to `base`; kFailedPrecondition if it, or the instance's place in it, holds what
+  // Mayfly did not make.
   static absl::StatusOr<RunDir> Create(const std::string& base, const std::string& instance);
 
   // The instances under `base` that live, by name, in order. An absent base has none.

@@ -33,6 +33,7 @@ using ::testing::Not;
 using testing::PidsWith;
 using testing::ProcessesWith;
 using testing::RunningMayfly;
+using ::testing::StartsWith;
 namespace fs = std::filesystem;
 
 class CliUpTest : public ::testing::Test {
@@ -163,6 +164,16 @@ TEST_F(CliUpTest, EndsWithinTwoSecondsWhileFunctionsAreBusyAndLeavesNothing) {
   EXPECT_EQ(ProcessesWith(space_), 0);
   EXPECT_EQ(ProcessesWith(temp_.path()), 0);
   EXPECT_FALSE(fs::exists(temp_ / "run"));
+}
+
+TEST_F(CliUpTest, AnIdleRuntimeEndsByItselfWhenItIsInterrupted) {
+  Add("echo", "echo_plain");
+  Up();
+  EXPECT_THAT(Ask("/echo"), StartsWith("200"));
+  mayfly_->Signal(SIGINT);
+  EXPECT_EQ(mayfly_->Wait(), 0) << mayfly_->err();
+  // Its last line: a runtime that is killed since it takes too long does not get there.
+  EXPECT_THAT(mayfly_->err(), HasSubstr("component=runtime msg=ended"));
 }
 
 TEST_F(CliUpTest, ASecondCtrlCEndsItAtOnce) {
