@@ -119,11 +119,12 @@ class CustomResources(unittest.TestCase):
             self.assertIn("created", self.kubectl("apply", "--dry-run=server", "-f", example))
 
     def test_accept_all_that_a_manifest_may_hold(self):
-        with open(ROOT / "operator" / "api" / "testdata" / "whole_function.json", encoding="utf-8") as file:
-            whole = json.load(file)
-        self.addCleanup(self.api.send, "DELETE", f"{FUNCTIONS}/whole", "")
-        stored = self.api.create(FUNCTIONS, json.dumps(whole))
-        self.assertEqual(whole["spec"], stored["spec"], "nothing is pruned, and nothing is left to default")
+        for path, name in ((FUNCTIONS, "whole_function"), (POOLS, "whole_pool")):
+            with open(ROOT / "operator" / "api" / "testdata" / f"{name}.json", encoding="utf-8") as file:
+                whole = json.load(file)
+            self.addCleanup(self.api.send, "DELETE", f"{path}/whole", "")
+            stored = self.api.create(path, json.dumps(whole))
+            self.assertEqual(whole["spec"], stored["spec"], "nothing is pruned, and nothing is left to default")
 
     def test_fill_in_defaults(self):
         spec = self.function("least")["spec"]
