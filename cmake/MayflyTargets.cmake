@@ -30,7 +30,8 @@ endfunction()
 # makes a GoogleTest program, each of whose cases is one CTest test with a deadline. Tests lie beside what they test.
 #   RACE                it has threads worth a look: `make tsan` runs it
 #   LABELS integration  it runs whole processes: alone on the machine, and not under a sanitizer
-#   LABELS kubernetes   it needs the tools of tests/cluster: `make e2e` runs it, `make test` does not
+#   LABELS kubernetes   it needs the tools of tests/cluster: `make e2e` runs it, `make test` does not. One CTest test for
+#                       the whole program, so that the cases of a suite can share an API server
 function(mayfly_test name)
   if(NOT MAYFLY_BUILD_TESTS)
     return()
@@ -63,6 +64,11 @@ function(mayfly_test name)
   endif()
   if(arg_RACE)
     add_dependencies(mayfly_race_tests ${name})
+  endif()
+  if("kubernetes" IN_LIST arg_LABELS)
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+    set_tests_properties(${name} PROPERTIES LABELS kubernetes TIMEOUT 900)
+    return()
   endif()
   include(GoogleTest)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_BINARY_DIR} PROPERTIES ${properties})

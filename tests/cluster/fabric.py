@@ -1,5 +1,7 @@
 """The network: a bridge on the host, a cable from it to each node, and plain routes to the pods behind the nodes."""
 
+import pathlib
+
 from cluster import layout
 from cluster.shell import run, succeeds
 
@@ -9,6 +11,17 @@ def raise_bridge():
         run("ip", "link", "add", layout.BRIDGE, "type", "bridge")
     run("ip", "address", "replace", f"{layout.HOST}/{layout.PREFIX}", "dev", layout.BRIDGE)
     run("ip", "link", "set", layout.BRIDGE, "up")
+    if _forwarding_is_filtered() and not succeeds("iptables", "-C", *_BETWEEN_NODES):
+        run("iptables", "-I", *_BETWEEN_NODES)
+
+
+# Where a container engine has the kernel send what crosses a bridge through its own rules, these drop what is not its own.
+_BETWEEN_NODES = ("FORWARD", "-i", layout.BRIDGE, "-o", layout.BRIDGE, "-j", "ACCEPT")
+
+
+def _forwarding_is_filtered():
+    switch = pathlib.Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    return switch.exists() and switch.read_text().strip() == "1" and "hook forward" in run("nft", "list", "ruleset")
 
 
 def plug_in(number, pid):
@@ -49,3 +62,6 @@ def take_down():
             run("ip", "link", "delete", layout.node_link(number), check=False)
     if succeeds("test", "-e", f"/sys/class/net/{layout.BRIDGE}"):
         run("ip", "link", "delete", layout.BRIDGE)
+    if _forwarding_is_filtered():
+        while succeeds("iptables", "-D", *_BETWEEN_NODES):
+            pass

@@ -1,5 +1,6 @@
 """The harness: nodes and the control plane."""
 
+import json
 import os
 import subprocess
 import tempfile
@@ -16,6 +17,11 @@ class Nodes(ClusterCase):
         self.assertEqual([node.name for node in self.cluster.nodes], sorted(node["metadata"]["name"] for node in found))
         for node in found:
             self.assertEqual(version, node["status"]["nodeInfo"]["kubeletVersion"])
+
+    def test_are_seen_by_the_helm_that_is_pinned(self):
+        said = self.cluster.helm("version", "--short").strip()  # built from its module, it knows no more than v4.3
+        self.assertTrue(f"v{tools.read_list()['helm'].version}".startswith(said), said)
+        self.assertEqual([], json.loads(self.cluster.helm("list", "--namespace", self.namespace, "--output", "json")))
 
     def test_come_up_at_once_if_they_are_up(self):
         self.assertTrue(lifecycle.up(1))
