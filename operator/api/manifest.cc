@@ -93,7 +93,10 @@ bool ReadKind(FieldReader& reader, ManifestDocument& document) {
   }
   if (kind == "Function") return true;
   if (kind == "RuntimePool") {
-    reader.Wrong("kind", "RuntimePool is not served by this version; only Function is");
+    document.foreign = true;
+    reader.Wrong(
+        "kind",
+        "RuntimePool is for clusters: one machine starts a replica in milliseconds, and keeps no pool");
   } else {
     const std::string nearest = NearestOf(kind, {"Function"});
     reader.Wrong("kind", fmt::format("{} is not a kind of {}; {}", Quote(kind), kApiVersion,

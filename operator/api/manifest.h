@@ -37,7 +37,7 @@ struct ManifestDocument {
   // Set if the document is a Function without a mistake.
   std::optional<Function> function;
   std::vector<Mistake> mistakes;
-  // Another kind of object, of another API group: a caller that reads a folder may pass over it.
+  // An object of another API group, or one that is for clusters alone: a caller that reads a folder may pass over it.
   bool foreign = false;
 };
 

@@ -234,6 +234,9 @@ TEST(Manifest, MarksObjectsOfOthersSoThatAFolderMayHoldThem) {
   const Manifest manifest = ParseManifest("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", "f");
   ASSERT_THAT(manifest.documents, SizeIs(1));
   EXPECT_TRUE(manifest.documents[0].foreign);
+  const auto pool =
+      ParseManifest("apiVersion: mayfly.dev/v1alpha1\nkind: RuntimePool\nmetadata: {name: p}\n", "f.yaml");
+  EXPECT_TRUE(pool.documents.at(0).foreign);
   EXPECT_FALSE(manifest.ok());
   const Manifest mistyped =
       ParseManifest("apiVersion: mayfly.dev/v1\nkind: Function\nmetadata: {name: x}\n", "f");
