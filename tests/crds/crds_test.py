@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import unittest
 
 import yaml
@@ -177,5 +178,18 @@ class CustomResources(unittest.TestCase):
         self.assertIn("tolerationSeconds", self.kubectl("explain", "runtimepool.spec", "--recursive"))
 
 
+class AsGoogleTest(unittest.TextTestResult):
+    """A line for each test, as GoogleTest has it: `make e2e` counts those."""
+
+    def startTest(self, test):
+        self._begin, self._failed = time.monotonic(), len(self.failures) + len(self.errors)
+        unittest.TestResult.startTest(self, test)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        how = "      OK" if self._failed == len(self.failures) + len(self.errors) else "  FAILED"
+        print(f"[ {how} ] {test.id().removeprefix('__main__.')} ({(time.monotonic() - self._begin) * 1000:.0f} ms)", flush=True)
+
+
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(testRunner=unittest.TextTestRunner(stream=sys.stdout, verbosity=0, resultclass=AsGoogleTest))
