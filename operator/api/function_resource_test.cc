@@ -119,6 +119,15 @@ TEST(FunctionResource, PassesOverFieldsOfANewerVersion) {
   EXPECT_TRUE(resource->document.function.has_value());
 }
 
+TEST(FunctionResource, DoesNotPassOverAKindOfTriggerOfANewerVersion) {
+  const auto resource = ParseFunctionResource(WithSpec(
+      R"({"artifact": {"path": "/f.so"}, "triggers": [{"name": "a", "carrierPigeon": {"loft": "b"}}]})"));
+  ASSERT_TRUE(resource.ok());
+  ASSERT_THAT(resource->document.mistakes, SizeIs(1));
+  EXPECT_THAT(resource->document.mistakes[0].ToString(),
+              HasSubstr("spec.triggers[0]: has no source of events"));
+}
+
 TEST(FunctionResource, RefusesANameThatNoPodCouldHave) {
   const auto resource = ParseFunctionResource(
       R"({"metadata": {"name": "a.b", "namespace": "n"}, "spec": {"artifact": {"path": "/f.so"}}})");

@@ -88,7 +88,9 @@ Trigger ReadTrigger(const YamlNode& node, const std::string& path, MistakeList& 
     const bool only_known = std::all_of(entries.begin(), entries.end(), [](const YamlEntry& entry) {
       return entry.key.scalar == "name" || entry.key.scalar == "http";
     });
-    if (only_known) reader.Wrong("", "has no source of events; add one, as in http: {path: /thumbnails}");
+    // A kind of a newer version is not passed over: its events would be lost without a word.
+    if (only_known || mistakes.unknown_fields() == UnknownFields::kIgnore)
+      reader.Wrong("", "has no source of events; add one, as in http: {path: /thumbnails}");
   }
   if (kinds.size() > 1) {
     reader.Wrong(kinds[1], fmt::format("has more than one source of events ({}); make a trigger of each",
