@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +18,7 @@
 #include "cli/terminal.h"
 #include "cli/try_it.h"
 #include "operator/local/child_process.h"
+#include "operator/local/run_dir.h"
 
 namespace mayfly::cli {
 namespace {
@@ -76,7 +76,7 @@ void PrintFunctions(const LocalStack& stack, const std::vector<std::string>& pat
   std::fflush(stdout);
 }
 
-// While it lives, a signal ends the process at once. What is left to clean is done by the next start.
+// While it lives, a signal ends the process at once. What it cannot clean in that moment, the next start does.
 class Impatience {
  public:
   Impatience(const sigset_t& signals, const std::string& run_dir)
@@ -84,8 +84,8 @@ class Impatience {
           constexpr timespec kTurn{0, 50'000'000};
           while (!stop.stop_requested()) {
             if (::sigtimedwait(&signals, nullptr, &kTurn) < 0) continue;
-            std::error_code ignored;
-            std::filesystem::remove_all(run_dir, ignored);
+            op::KillChildren();
+            op::RunDir::RemoveNow(run_dir);
             ::_exit(kInterrupted);
           }
         })) {}

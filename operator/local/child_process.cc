@@ -224,6 +224,12 @@ void KillOrphans() {
   }
 }
 
+void KillChildren() {
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  for (const pid_t pid : registry.children) ::kill(-pid, SIGKILL);
+}
+
 std::vector<std::string> CleanEnvironment() {
   std::vector<std::string> environment;
   for (const char* const name : {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS",

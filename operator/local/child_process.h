@@ -60,6 +60,10 @@ void AdoptOrphans();
 // called.
 void KillOrphans();
 
+// Kills the process group of every child that StartChild() made and nobody reaped yet, and reaps none: for an end at
+// once.
+void KillChildren();
+
 // This process's PATH, HOME, LANG, TMPDIR, TZ and sanitizer options: what a child may know of its
 // environment.
 std::vector<std::string> CleanEnvironment();

@@ -287,8 +287,8 @@ class ReplicaSupervisor::Loop {
     for (int turn = 0; turn < kTurns && ReadOutput(process); ++turn) {
     }
     FlushLine(process);
-    RemoveFolder(process);
     KillOrphans();
+    RemoveFolder(process);  // now that no worker of it is left that could write there
     std::string message;
     if (process.timed_out) {
       message = absl::StrCat("its runtime did not answer within ", owner_.options_.start_timeout.count(),

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <utility>
 
@@ -208,6 +209,22 @@ std::vector<std::string> RunDir::Running(const std::string& base) {
     if (::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) running.push_back(name);
   }
   return running;
+}
+
+void RunDir::RemoveNow(const std::string& path) {
+  constexpr int kTries = 20;
+  constexpr timespec kPause{0, 5'000'000};
+  const std::string lock_path = absl::StrCat(path, kLockSuffix);
+  const std::string text = TextOf(lock_path);
+  if (!absl::StartsWith(text, kMark)) return;  // the destructor was faster
+  std::error_code error;
+  for (int i = 0; i < kTries; ++i) {
+    fs::remove_all(path, error);
+    if (!fs::exists(path, error)) break;
+    ::nanosleep(&kPause, nullptr);
+  }
+  ::unlink(lock_path.c_str());
+  if (absl::EndsWith(text, kBaseMark)) ::rmdir(fs::path(path).parent_path().c_str());
 }
 
 RunDir::RunDir(RunDir&& other) noexcept

@@ -30,6 +30,10 @@ class RunDir {
   // Mayfly did not make.
   static absl::StatusOr<RunDir> Create(const std::string& base, const std::string& instance);
 
+  // What the destructor does, for a process that ends at once: tries for a moment, since children that were killed just now
+  // may still write below `path`.
+  static void RemoveNow(const std::string& path);
+
   // The instances under `base` that live, by name, in order. An absent base has none.
   static std::vector<std::string> Running(const std::string& base);
 

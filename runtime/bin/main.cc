@@ -54,8 +54,11 @@ int main(int argc, char** argv) {
   base::Metrics metrics;
   auto store = runtime::ModuleStore::Open(options.state_dir + "/modules", options.worker);
   if (!store.ok()) return Fail(std::string(store.status().message()));
-  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer}, &runtime::WorkerPool::Create,
-                           **store, metrics);
+  // After the store, whose lock says that the folder is this runtime's alone.
+  const auto temporary = runtime::EmptyFolder(options.state_dir + "/tmp");
+  if (!temporary.ok()) return Fail(std::string(temporary.status().message()));
+  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary},
+                           &runtime::WorkerPool::Create, **store, metrics);
   auto server = runtime::RuntimeServer::Start(options.listen, replica);
   if (!server.ok()) return Fail(std::string(server.status().message()));
   if (options.load) {

@@ -35,7 +35,8 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
       ->capture_default_str();
   app.add_option("--admin", options.admin,
                  "Where /metrics, /healthz and /readyz are: HOST:PORT or unix:/path");
-  app.add_option("--state-dir", options.state_dir, "Folder of this runtime's own, for copies of modules")
+  app.add_option("--state-dir", options.state_dir,
+                 "Folder of this runtime's own, for copies of modules and its workers' TMPDIR")
       ->capture_default_str();
   app.add_option("--worker", options.worker, "The worker program (default: mayfly-worker beside this one)");
   app.add_option(

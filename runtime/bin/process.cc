@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
+#include <system_error>
 
 namespace mayfly::runtime {
 namespace {
@@ -54,6 +56,19 @@ int AwaitSignal(std::optional<std::chrono::milliseconds> timeout) {
     if (signal > 0) return signal;
     if (errno != EINTR) return 0;
   }
+}
+
+absl::StatusOr<std::string> EmptyFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (!error) std::filesystem::create_directories(path, error);
+  std::filesystem::path absolute;
+  if (!error) absolute = std::filesystem::absolute(path, error);
+  if (error) {
+    return absl::FailedPreconditionError("cannot make the folder " + path +
+                                         " for temporary files: " + error.message());
+  }
+  return absolute.string();
 }
 
 void TellReady(int fd) {

@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
+
+#include "base/status.h"
 
 namespace mayfly::runtime {
 
@@ -16,6 +19,10 @@ void BlockSignals();
 
 // Waits for one of them until `timeout` has passed (for ever without one); which, or 0.
 int AwaitSignal(std::optional<std::chrono::milliseconds> timeout);
+
+// Makes the folder `path`, which only this user can enter, and empties it of what a killed runtime left; its absolute
+// path.
+absl::StatusOr<std::string> EmptyFolder(const std::string& path);
 
 // Writes a byte to `fd` and closes it; nothing if it is negative.
 void TellReady(int fd);

@@ -59,7 +59,10 @@ bool PoolCore::Open(v1::Problem& problem) {
   problem.set_reason("RuntimeFailed");
   // Workers are forked by a process in between, and become children of this one.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  std::string folder = (std::filesystem::temp_directory_path() / "mayfly-XXXXXX").string();
+  const std::filesystem::path parent = options_.temporary_parent.empty()
+                                           ? std::filesystem::temp_directory_path()
+                                           : std::filesystem::path(options_.temporary_parent);
+  std::string folder = (parent / "mayfly-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) {
     problem.set_message("cannot make a temporary folder " + folder + ": " + strerror(errno));
     return false;

@@ -41,6 +41,9 @@ struct PoolOptions {
   std::string revision;
   std::string module_path;  // already checked (loader/)
   std::string handler;      // "" if the module has only one
+  // An existing folder, in which the pool makes the workers' TMPDIR and removes it again; "" for this process's own. What
+  // a killed process leaves there is its owner's to remove.
+  std::string temporary_parent;
   std::string config_json = "{}";
   std::map<std::string, std::string> environment;
   std::uint32_t slots = 1;

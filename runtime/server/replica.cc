@@ -32,6 +32,7 @@ PoolOptions OptionsOf(const v1::LoadRequest& request, const Replica::Options& re
   PoolOptions options;
   options.worker_program = replica.worker_program;
   options.symbolizer_program = replica.symbolizer_program;
+  options.temporary_parent = replica.temporary_parent;
   options.function = request.function();
   options.revision = request.revision();
   options.module_path = module_path;

@@ -48,6 +48,7 @@ class Replica {
     std::string version;
     std::string worker_program;
     std::string symbolizer_program = {};  // "": backtraces have offsets only
+    std::string temporary_parent = {};    // of the workers' TMPDIR; see PoolOptions
   };
 
   // `store` and `metrics` must outlive the replica.

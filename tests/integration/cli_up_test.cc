@@ -187,6 +187,7 @@ TEST_F(CliUpTest, ASecondCtrlCEndsItAtOnce) {
   mayfly_->Signal(SIGINT);
   EXPECT_EQ(mayfly_->Wait(seconds(1)), 130);
   EXPECT_TRUE(Eventually([&] { return ProcessesWith(space_) == 0 && ProcessesWith(temp_.path()) == 0; }));
+  EXPECT_FALSE(fs::exists(temp_ / "run"));
 }
 
 TEST_F(CliUpTest, KilledItTakesEveryProcessWithIt) {

@@ -1,6 +1,7 @@
 #include "tests/integration/running_mayfly.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -22,6 +23,9 @@ namespace fs = std::filesystem;
 
 constexpr char kProgram[] = MAYFLY_BIN_DIR "/mayfly";
 
+// The TMPDIR of what a test runs.
+std::string TemporaryFolder(const std::string& run_dir) { return run_dir + ".tmp"; }
+
 // Starts the program with its three streams as given.
 pid_t Start(const std::string& run_dir, const std::vector<std::string>& arguments, const std::string& folder,
             int in, int out, int err) {
@@ -30,10 +34,14 @@ pid_t Start(const std::string& run_dir, const std::vector<std::string>& argument
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
-  std::vector<std::string> variables{"MAYFLY_RUN_DIR=" + run_dir};
+  std::error_code ignored;
+  fs::create_directories(TemporaryFolder(run_dir), ignored);
+  std::vector<std::string> variables{"MAYFLY_RUN_DIR=" + run_dir, "TMPDIR=" + TemporaryFolder(run_dir)};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text(*variable);
-    if (!text.starts_with("MAYFLY_") && !text.starts_with("PORT=")) variables.push_back(text);
+    if (!text.starts_with("MAYFLY_") && !text.starts_with("PORT=") && !text.starts_with("TMPDIR=")) {
+      variables.push_back(text);
+    }
   }
   std::vector<char*> envp;
   for (std::string& variable : variables) envp.push_back(variable.data());
@@ -84,7 +92,8 @@ Ran RunMayfly(const std::string& run_dir, const std::vector<std::string>& argume
 }
 
 RunningMayfly::RunningMayfly(const std::string& run_dir, const std::vector<std::string>& arguments,
-                             const std::string& folder) {
+                             const std::string& folder)
+    : run_dir_(run_dir) {
   int out[2];
   int err[2];
   if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0) return;
@@ -99,6 +108,12 @@ RunningMayfly::~RunningMayfly() {
   if (!waited_ && pid_ > 0) {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
+  }
+  std::error_code error;
+  for (fs::directory_iterator it(TemporaryFolder(run_dir_), error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().filename().string().starts_with("mayfly"))
+      ADD_FAILURE() << "nobody ever removes " << it->path();
   }
 }
 

@@ -18,7 +18,7 @@ struct Ran {
   std::string err;
 };
 
-// The environment of every run: MAYFLY_RUN_DIR is `run_dir`, and there is no PORT.
+// The environment of every run: MAYFLY_RUN_DIR is `run_dir`, TMPDIR is `run_dir`.tmp, and there is no PORT.
 Ran RunMayfly(const std::string& run_dir, const std::vector<std::string>& arguments,
               const std::string& folder = "", const std::string& input = "");
 
@@ -27,7 +27,8 @@ class RunningMayfly {
  public:
   RunningMayfly(const std::string& run_dir, const std::vector<std::string>& arguments,
                 const std::string& folder = "");
-  // Kills it, if it was not waited for.
+  // Kills it, if it was not waited for. However it ended, the test fails if it left something in TMPDIR: what a killed one
+  // leaves must lie in its run folder, where the next one removes it.
   ~RunningMayfly();
 
   // Waits for its ready line; false if it ended or did not say it in time.
@@ -47,6 +48,7 @@ class RunningMayfly {
  private:
   void Read(int fd, std::string& into);
 
+  const std::string run_dir_;
   pid_t pid_ = -1;
   bool waited_ = false;
   std::string url_;

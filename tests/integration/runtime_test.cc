@@ -45,12 +45,15 @@ class RuntimeTest : public ::testing::Test {
   void SetUp() override {
     std::string pattern = (std::filesystem::temp_directory_path() / "mayfly-test-XXXXXX").string();
     folder_ = ::mkdtemp(pattern.data());
+    std::filesystem::create_directory(folder_ + "/elsewhere");
     // What a killed runtime leaves becomes this process' child, and so can be seen to go.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     Launch();
   }
   void TearDown() override {
     if (pid_ > 0) Kill(SIGKILL);
+    EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/elsewhere"))
+        << "whatever ends a runtime, it leaves nothing outside of its --state-dir";
     std::filesystem::remove_all(folder_);
   }
 
@@ -74,6 +77,7 @@ class RuntimeTest : public ::testing::Test {
     argv.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::setenv("TMPDIR", (folder_ + "/elsewhere").c_str(), 1);
       ::execv(argv[0], argv.data());
       ::_exit(127);
     }
@@ -263,6 +267,7 @@ TEST_F(RuntimeTest, SigtermLetsWhatRunsFinishAndLeavesNothing) {
   EXPECT_TRUE(Await([] { return Descendants().empty(); }));
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/s")) << "the socket is removed";
   EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/state/modules"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/state/tmp")) << "the workers' TMPDIR is removed";
 }
 
 TEST_F(RuntimeTest, ASecondSignalEndsItAtOnce) {
@@ -294,6 +299,7 @@ TEST_F(RuntimeTest, StartsAgainWhereOneWasKilled) {
   ASSERT_FALSE(Load("echo_plain").has_problem());
   EXPECT_EQ(Invoke("again").body(), "again");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ + "/state/modules"), {}), 1);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ + "/state/tmp"), {}), 1);
 }
 
 }  // namespace
