@@ -26,7 +26,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
 
 class Tree:
-    """The files of a checkout that git tracks or would track; without git, all but what is built."""
+    """The files of a checkout that git tracks, and new ones in its folders; without git, all but what is built."""
 
     def __init__(self, root):
         self.root = pathlib.Path(root).resolve()
@@ -34,17 +34,26 @@ class Tree:
         self._lines = {}
 
     def _list(self):
-        git = subprocess.run(
-            ["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            capture_output=True, check=False,
-        )
-        if git.returncode == 0:
-            return [name for name in git.stdout.decode().split("\0") if name]
+        tracked = self._git("--cached")
+        if tracked is not None:
+            return tracked + self._new(set(tracked))
         return [
             str(path.relative_to(self.root))
             for path in self.root.rglob("*")
             if not {"build", "target", ".git"} & set(path.relative_to(self.root).parts)
         ]
+
+    def _git(self, *options):
+        """What `git ls-files` lists; None if this is no checkout."""
+        git = subprocess.run(["git", "-C", self.root, "ls-files", "-z", *options], capture_output=True, check=False)
+        return [name for name in git.stdout.decode().split("\0") if name] if git.returncode == 0 else None
+
+    def _new(self, tracked):
+        """Files that nobody has added yet, in our folders; not what somebody keeps in the clone: `mayfly new` makes projects."""
+        ours = {name.split("/")[0] for name in tracked if "/" in name}
+        new = self._git("--others", "--exclude-standard") or []
+        projects = [os.path.dirname(name) for name in new if os.path.basename(name) == "function.yaml"]
+        return [name for name in new if name.split("/")[0] in ours and "/" in name and not within(os.path.dirname(name), projects)]
 
     def lines(self, path):
         """The file's lines; none for a file that is not text."""

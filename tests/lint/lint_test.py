@@ -2,6 +2,7 @@
 """Each check of lint.py finds what it is for, and leaves what is right alone."""
 
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
@@ -48,8 +49,8 @@ class Lint(unittest.TestCase):
         self.assertEqual(len(self.problems("includes", gateway__routing__x_DOT_cc=text)), 1)
 
     def test_a_slow_header_stays_out_of_headers(self):
-        self.assertEqual(self.problems("includes", admin__x_DOT_cc="#include <httplib.h>\n"), [])
-        self.assertEqual(len(self.problems("includes", admin__x_DOT_h="#include <httplib.h>\n")), 1)
+        self.assertEqual(self.problems("includes", cli__x_DOT_cc="#include <httplib.h>\n"), [])
+        self.assertEqual(len(self.problems("includes", cli__x_DOT_h="#include <httplib.h>\n")), 1)
 
     def test_a_header_without_comment_or_guard_is_found(self):
         self.assertEqual(len(self.problems("headers", base__x_DOT_h="int x;\n")), 2)
@@ -93,6 +94,16 @@ class Lint(unittest.TestCase):
         page = "| a crash | `Pool.Survives` |\n| a hang | `Pool.Kills` |\n"
         (problem,) = self.problems("promises", docs__reliability_DOT_md=page, base__x_test_DOT_cc="TEST_F(Pool, Survives) {}\n")
         self.assertIn("Pool.Kills", problem)
+
+    def test_a_function_that_somebody_made_in_the_clone_is_not_ours_but_a_new_file_of_ours_is(self):
+        subprocess.run(["git", "init", "-q", self.folder.name], check=True)
+        self.problems("todo", base__x_DOT_cc="", examples__y_DOT_cc="")
+        subprocess.run(["git", "-C", self.folder.name, "add", "."], check=True)
+        manifest = "apiVersion: mayfly.dev/v1alpha1\n"
+        theirs = {"greeter__greeter_DOT_cc": "// FIXME\n", "greeter__function_DOT_yaml": manifest,
+                  "examples__mine__mine_DOT_cc": "// FIXME\n", "examples__mine__function_DOT_yaml": manifest, "scratch_DOT_cc": "// FIXME\n"}
+        self.assertEqual(self.problems("todo", **theirs), [])
+        self.assertEqual(len(self.problems("todo", base__new_DOT_cc="// FIXME\n")), 1)
 
     def test_unformatted_code_is_found(self):
         style = "BasedOnStyle: Google\n"
