@@ -117,6 +117,15 @@ TEST_F(ThumbnailTest, RefusesATruncatedImage) {
   EXPECT_EQ(Post(Encode(100, 100, ".jpg")).status, 200u) << "the next image is served";
 }
 
+TEST_F(ThumbnailTest, RefusesAnImageWithDamageWithin) {
+  for (const std::string suffix : {".jpg", ".png"}) {
+    std::string image = Encode(800, 800, suffix);
+    for (std::size_t i = 0; i < 200; ++i) image[image.size() / 2 + i] = static_cast<char>(i * 37);
+    EXPECT_EQ(Post(image).status, 400u) << suffix;
+  }
+  EXPECT_EQ(Post(Encode(100, 100, ".jpg")).status, 200u) << "the next image is served";
+}
+
 TEST_F(ThumbnailTest, RefusesWrongParameters) {
   const std::string image = Encode(100, 100, ".jpg");
   for (const char* query :

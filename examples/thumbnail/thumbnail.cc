@@ -96,12 +96,15 @@ class Thumbnail {
     const std::unique_ptr<VipsBlob, void (*)(VipsBlob*)> blob(
         vips_blob_new(nullptr, data.data(), data.size()),
         [](VipsBlob* area) { vips_area_unref(VIPS_AREA(area)); });
-    // thumbnail's own option "fail_on" does not reach the JPEG loader of vips 8.14; its options do.
+    // A damaged image would become a picture with grey stripes. Of a damaged JPEG libjpeg only warns; of a PNG, whose parts
+    // have checksums, warnings are about harmless oddities. thumbnail's own option "fail_on" does not reach the JPEG loader
+    // of vips 8.14; its options do.
+    const char* const strict = IsJpeg(data) ? "fail_on=warning" : "fail_on=truncated";
     vips::VImage image = vips::VImage::thumbnail_buffer(blob.get(), width,
                                                         vips::VImage::option()
                                                             ->set("height", kMaxWidth)
                                                             ->set("size", VIPS_SIZE_DOWN)
-                                                            ->set("option_string", "fail_on=truncated"));
+                                                            ->set("option_string", strict));
     std::string options = "[Q=" + std::to_string(quality_) + ",strip]";
     if (format == "jpeg") {
       // JPEG has no transparency: on white, as on paper.
