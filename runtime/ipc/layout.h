@@ -25,15 +25,18 @@ inline constexpr std::size_t kPageBytes = 4096;
 inline constexpr std::size_t kRingBytes = 256u << 10;
 // Room for everything but the body: ids, attributes, headers.
 inline constexpr std::size_t kHeadRoom = 1u << 20;
+// The largest body that a channel is made for; the most that a Load may ask for.
+inline constexpr std::uint64_t kMostRequestBytes = std::uint64_t{1} << 30;
 // The body bytes that the worker puts into one record.
 inline constexpr std::size_t kMaxDataRecord = 64u << 10;
 
 // Descriptors of a worker. They are far from those that user code opens, and seccomp keeps them open.
+inline constexpr int kTasksFd = 239;  // the folder of its own threads
 inline constexpr int kDoorbellFd = 240;
 inline constexpr int kLogFd = 241;
-inline constexpr int kControlFd = 242;
-inline constexpr int kFirstKeptFd = kDoorbellFd;
-inline constexpr int kLastKeptFd = kControlFd;
+inline constexpr int kControlFd = 242;  // closed in workers
+inline constexpr int kFirstKeptFd = kTasksFd;
+inline constexpr int kLastKeptFd = kLogFd;
 // Where a new mayfly-worker finds what it was started with.
 inline constexpr int kInheritedControlFd = 3;
 inline constexpr int kInheritedLaunchFd = 4;
@@ -156,7 +159,8 @@ struct HeaderSizes {
 };
 
 inline constexpr std::uint32_t kDoneAnsweredTwice = 1;
-inline constexpr std::uint32_t kDoneStrayChildren = 2;
+inline constexpr std::uint32_t kDoneStrayChildren = 2;  // processes are left behind
+inline constexpr std::uint32_t kDoneStrayThreads = 4;   // threads are
 struct DoneRecord {
   std::int32_t result;  // what handle returned
   std::uint32_t flags;

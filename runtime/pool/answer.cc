@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace mayfly::runtime {
 namespace {
 
@@ -50,7 +52,7 @@ Answer::Step Answer::Take(ipc::RecordKind kind, std::string&& payload) {
     case ipc::RecordKind::kFail:
       if (state_ != State::kOpen) return Break("a failure after an answer");
       state_ = State::kFailed;
-      failure_ = std::move(payload);
+      failure_ = base::CleanUtf8(payload);
       return Step::kMore;
     case ipc::RecordKind::kDone: {
       ipc::DoneRecord done;
@@ -90,6 +92,7 @@ bool Answer::TakeHead(const std::string& payload) {
 
 Answer::Step Answer::Finish(const ipc::DoneRecord& done) {
   stray_children_ = (done.flags & ipc::kDoneStrayChildren) != 0;
+  stray_threads_ = (done.flags & ipc::kDoneStrayThreads) != 0;
   if ((done.flags & ipc::kDoneAnsweredTwice) != 0) {
     Conclude(v1::OUTCOME_BAD_ANSWER, "function", "AnsweredTwice",
              "the handler answered a second time; one invocation takes exactly one answer");

@@ -30,7 +30,9 @@ class Answer {
   v1::ResponsePart TakePart();
 
   v1::Result& result() { return result_; }
+  // Whether the handler left processes, or threads, behind.
   bool stray_children() const { return stray_children_; }
+  bool stray_threads() const { return stray_threads_; }
 
  private:
   enum class State { kOpen, kBegun, kEnded, kFailed };
@@ -48,6 +50,7 @@ class Answer {
   bool has_part_ = false;
   bool head_delivered_ = false;
   bool stray_children_ = false;
+  bool stray_threads_ = false;
 };
 
 }  // namespace mayfly::runtime

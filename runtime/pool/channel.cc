@@ -21,6 +21,8 @@ constexpr std::size_t kKeptRequestBytes = 256u << 10;
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<Channel>> Channel::Create(std::uint64_t max_request_bytes) {
+  if (max_request_bytes > ipc::kMostRequestBytes)
+    return absl::InvalidArgumentError("no channel is made for requests of more than 1 GiB");
   base::FileDescriptor memory(memfd_create("mayfly-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory) return base::ErrnoStatus(errno, "memfd_create");
   const std::size_t bytes = ipc::kRequestOffset + ipc::RequestAreaBytes(max_request_bytes);

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace mayfly::runtime {
 namespace {
 
@@ -78,7 +80,7 @@ CrashNotes CopyCrashReport(const ipc::CrashReport& report) {
   notes.address = report.address;
   const std::size_t frames = std::min<std::size_t>(report.frame_count, ipc::kMaxFrames);
   notes.frames.assign(report.frames, report.frames + frames);
-  notes.text.assign(report.text, std::min<std::size_t>(report.text_size, ipc::kCrashTextBytes));
+  notes.text = base::CleanUtf8({report.text, std::min<std::size_t>(report.text_size, ipc::kCrashTextBytes)});
   notes.maps.assign(report.maps, std::min<std::size_t>(report.maps_size, ipc::kCrashMapsBytes));
   return notes;
 }

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <set>
+
+#include "base/utf8.h"
 #include "runtime/pool/pool_testing.h"
 #include "runtime/pool/worker_pool_testing.h"
 
@@ -60,6 +63,38 @@ TEST_F(WorkerPoolTest, SentenceOfAFailingHandlerReachesTheCaller) {
   EXPECT_EQ(sink->result().problem().message(), "the disk of the moon is full");
 }
 
+// What is no UTF-8 in a message of protobuf makes the whole of it unreadable to the gateway.
+TEST_F(WorkerPoolTest, TextOfAHandlerThatIsNoUtf8IsCleaned) {
+  constexpr const char* kCafe = "caf\xef\xbf\xbd";
+  auto sink = HarmThenOk("odd_text", v1::OUTCOME_FAILED, "HandlerFailed");
+  EXPECT_EQ(sink->result().problem().message(), kCafe);
+  sink = HarmThenOk("odd_text", v1::OUTCOME_FAILED, "HandlerFailed", "long");
+  EXPECT_EQ(sink->result().problem().message().size(), 4095u) << "cut between two characters";
+  EXPECT_TRUE(base::IsUtf8(sink->result().problem().message()));
+  pool_.reset();
+
+  sink = HarmThenOk("throws", v1::OUTCOME_CRASHED, "UncaughtException", "message=caf\xe9");
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr(kCafe));
+  pool_.reset();
+
+  PoolOptions options = TestOptions("odd_text");
+  options.config_json = R"({"in": "after_fork"})";
+  Open(options);
+  sink = Run();
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_NOT_STARTED);
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr(kCafe));
+  pool_.reset();
+
+  for (const char* config : {R"({"in": "create"})", R"({"in": "create", "text": "long"})"}) {
+    options.config_json = config;
+    v1::Problem problem;
+    EXPECT_EQ(WorkerPool::Create(options, metrics_, problem), nullptr);
+    EXPECT_EQ(problem.reason(), "CreateFailed");
+    EXPECT_TRUE(base::IsUtf8(problem.message())) << problem.message();
+    EXPECT_THAT(problem.message(), testing::AnyOf(kCafe, testing::EndsWith("\xc3\xa9")));
+  }
+}
+
 TEST_F(WorkerPoolTest, ErrorThatTheHandlerReturnsIsNamed) {
   auto sink = HarmThenOk("returns_error", v1::OUTCOME_FAILED, "HandlerFailed");
   EXPECT_THAT(sink->result().problem().message(), HasSubstr("Input/output error"));
@@ -82,7 +117,7 @@ TEST_F(WorkerPoolTest, ScribblingOverTheChannelHarmsNobodyElse) {
 }
 
 TEST_F(WorkerPoolTest, ProcessesThatAHandlerLeavesBehindAreKilled) {
-  for (const char* module : {"forks", "setsid_escape"}) {
+  for (const char* module : {"forks", "setsid_escape", "clones"}) {
     Open(module);
     auto sink = Run();
     EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
@@ -112,10 +147,43 @@ TEST_F(WorkerPoolTest, ThreadsWithoutBoundAreStopped) {
   HarmThenOk("threads", v1::OUTCOME_CRASHED, "TooManyProcesses", "threads=100&ms=5000");
 }
 
-TEST_F(WorkerPoolTest, ThreadsMayOutliveAnInvocation) {
+TEST_F(WorkerPoolTest, ThreadsThatAHandlerLeavesBehindEndWithItsWorker) {
+  Open("answers_late");
+  for (int i = 0; i < 3; ++i) {
+    const std::string first = Run("ms=60000")->body();
+    ASSERT_THAT(first, testing::StartsWith("first "));
+    const pid_t worker = static_cast<pid_t>(std::stol(first.substr(6)));
+    const std::string next = Run("sleep=1")->body();
+    EXPECT_THAT(next, testing::StartsWith("slept "));
+    EXPECT_NE(next.substr(6), first.substr(6));
+    EXPECT_TRUE(Eventually([worker] { return kill(worker, 0) != 0; }));
+  }
+}
+
+TEST_F(WorkerPoolTest, LateAnswersReachNobodyElsesInvocation) {
+  for (const char* config : {"{}", R"({"start": "after_fork"})"}) {
+    PoolOptions options = TestOptions("answers_late");
+    options.config_json = config;
+    Open(options);
+    const std::string first = Run("ms=50")->body();
+    ASSERT_THAT(first, testing::StartsWith("first "));
+    auto sink = Run("sleep=300");
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
+    EXPECT_THAT(sink->body(), testing::StartsWith("slept "));
+    EXPECT_EQ(sink->head().headers_size(), 1) << sink->head().ShortDebugString();
+    // A thread that after_fork() started stays, and its worker with it.
+    EXPECT_EQ(first.substr(6) == sink->body().substr(6), std::string(config) != "{}");
+    pool_.reset();
+  }
+}
+
+TEST_F(WorkerPoolTest, ThreadsThatAreJoinedCostTheWorkerNothing) {
   Open("threads");
-  EXPECT_EQ(Run()->body(), "1 threads");
-  EXPECT_EQ(Run("ok")->body(), "ok");
+  std::set<std::string> workers;
+  constexpr int kRuns = 50;
+  for (int i = 0; i < kRuns; ++i) workers.insert(Run("join")->body());
+  // On a busy machine one may still be on its way out after a millisecond.
+  EXPECT_LE(workers.size(), kRuns / 5u);
 }
 
 TEST_F(WorkerPoolTest, MemoryWithoutBoundIsStoppedAtTheLimit) {

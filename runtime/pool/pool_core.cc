@@ -287,9 +287,25 @@ void PoolCore::Collect(const WorkerPtr& worker) {
       base::log::Warn("the handler left processes behind; its worker is killed with them",
                       {{"function", options_.function}, {"pid", worker->pid}, {"invocation", call->id}});
     }
-    Finish(worker, !wicked && !call->answer.stray_children());
+    const bool threads = call->answer.stray_threads() && !wicked && !call->answer.stray_children();
+    Finish(worker, !wicked && !call->answer.stray_children() && !threads);
+    if (threads) MakeUpForThreads(*call, worker->pid);
     return;
   }
+}
+
+// A worker was killed for the threads that its handler left: they could read what the next invocation gets, and use its
+// time. It may do so each time, so another is forked before it is asked for.
+void PoolCore::MakeUpForThreads(const Call& call, pid_t pid) {
+  if (!std::exchange(told_of_threads_, true)) {
+    base::log::Warn(
+        "the handler left threads behind; its worker is replaced after each such invocation. Threads that "
+        "stay belong in "
+        "after_fork()",
+        {{"function", options_.function}, {"pid", pid}, {"invocation", call.id}});
+  }
+  if (closing_ || draining_ || !idle_.empty() || taken_slots_ >= options_.slots) return;
+  if (auto worker = NewWorker(nullptr); worker.ok()) idle_.push_back(*worker);
 }
 
 void PoolCore::Finish(const WorkerPtr& worker, bool keep_worker) {

@@ -81,6 +81,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void Give(Call& call);
   void Collect(const WorkerPtr& worker);
   void Finish(const WorkerPtr& worker, bool keep_worker);
+  void MakeUpForThreads(const Call& call, pid_t pid);
   // `used` is all CPU time of a process that was reaped; 0 to ask a living one. `notes` are those of a crash.
   void EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker, std::chrono::microseconds used = {},
                const CrashNotes& notes = {});
@@ -139,6 +140,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   bool closing_ = false;
   bool draining_ = false;
   bool cold_ = true;
+  bool told_of_threads_ = false;
   std::uint64_t next_key_ = 1;
   std::uint32_t busy_ = 0;
   std::uint32_t taken_slots_ = 0;  // workers that count: neither leaving nor killed

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "runtime/ipc/control.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/process_registry.h"
@@ -118,16 +119,16 @@ void PoolCore::ReadControl(const ServerPtr& server, Time now) {
     switch (message.kind) {
       case ipc::ServerMessageKind::kReady:
         if (server->state != ServerProcess::State::kCreating || sender != server->pid) break;
-        OnReady(server, std::string(text), (message.flags & ipc::kReadyForks) != 0,
+        OnReady(server, base::CleanUtf8(text), (message.flags & ipc::kReadyForks) != 0,
                 {std::chrono::microseconds(message.map_us), std::chrono::microseconds(message.init_us)});
         break;
       case ipc::ServerMessageKind::kRefused: {
         if (server->state != ServerProcess::State::kCreating) break;
         const std::size_t zero = text.find('\0');
         problem_.set_component("function");
-        problem_.set_reason(std::string(text.substr(0, zero)));
+        problem_.set_reason(base::CleanUtf8(text.substr(0, zero)));
         problem_.set_message(zero == std::string_view::npos ? std::string()
-                                                            : std::string(text.substr(zero + 1)));
+                                                            : base::CleanUtf8(text.substr(zero + 1)));
         failed_ = !loaded_;
         changed_.notify_all();
         break;

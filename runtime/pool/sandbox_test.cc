@@ -59,15 +59,22 @@ TEST_P(DeniedTest, IsRefusedWithAnError) {
 
 INSTANTIATE_TEST_SUITE_P(
     Acts, DeniedTest,
-    testing::Values(Act{"SignalsTheRuntime", "kill"}, Act{"SignalsEverything", "kill&pid=-1&signal=9"},
-                    Act{"ReadsTheEnvironmentOfInit", "environ"},
-                    Act{"ReadsSecretsOfEtc", "open&path=/etc/shadow"},
-                    Act{"ReadsRootsHome", "open&path=/root"}, Act{"WritesToUsr", "open&path=/usr/x&mode=c"},
-                    Act{"WritesToTmp", "open&path=/tmp/mayfly-probe&mode=c"},
-                    Act{"UnixSockets", "socket&domain=unix"}, Act{"RawSockets", "socket&domain=packet"},
-                    Act{"Namespaces", "unshare"}, Act{"Mounts", "mount"}, Act{"Chroot", "chroot"},
-                    Act{"Personality", "personality"}, Act{"IoUring", "io_uring"},
-                    Act{"OtherUsers", "setuid"}),
+    testing::Values(
+        Act{"SignalsTheRuntime", "kill"}, Act{"SignalsEverything", "kill&pid=-1&signal=9"},
+        Act{"ReadsTheEnvironmentOfInit", "environ"}, Act{"ReadsSecretsOfEtc", "open&path=/etc/shadow"},
+        Act{"ReadsRootsHome", "open&path=/root"}, Act{"WritesToUsr", "open&path=/usr/x&mode=c"},
+        Act{"WritesToTmp", "open&path=/tmp/mayfly-probe&mode=c"}, Act{"UnixSockets", "socket&domain=unix"},
+        Act{"RawSockets", "socket&domain=packet"}, Act{"Namespaces", "unshare"}, Act{"Mounts", "mount"},
+        Act{"Chroot", "chroot"}, Act{"Personality", "personality"}, Act{"IoUring", "io_uring"},
+        Act{"OtherUsers", "setuid"}, Act{"SharedMemoryThatOutlivesIt", "shmget"},
+        Act{"SharedMemoryOfOthers", "shmat"}, Act{"SemaphoresThatOutliveIt", "semget"},
+        Act{"SemaphoresOfOthers", "semop"}, Act{"QueuesThatOutliveIt", "msgget"},
+        Act{"QueuesOfOthers", "msgrcv"}, Act{"PosixQueues", "mq_open"}, Act{"FilesInMemoryOnly", "memfd"},
+        Act{"FileWatches", "inotify"}, Act{"SchedulesTheRuntime", "scheduler"},
+        Act{"SchedulesTheRuntimeByItsParameters", "sched_param"},
+        Act{"SchedulesTheRuntimeByItsAttributes", "sched_attr"}, Act{"PinsTheRuntime", "affinity"},
+        Act{"SlowsTheRuntimesFiles", "io_priority"}, Act{"SlowsItsUser", "nice_user"},
+        Act{"SlowsItsUsersFiles", "io_priority_user"}),
     NameOf);
 
 TEST_F(SandboxTest, HasNothingOpenButItsChannelAndItsLog) {
@@ -88,6 +95,8 @@ TEST_F(SandboxTest, MayConnectToTheNetwork) {
   ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
   EXPECT_EQ(Try("tcp&port=" + std::to_string(ntohs(address.sin_port))), "ok");
 }
+
+TEST_F(SandboxTest, MayPinItself) { EXPECT_EQ(Try("affinity_own"), "ok"); }
 
 TEST_F(SandboxTest, MayStartProgramsOfTheSystem) {
   EXPECT_EQ(Try("exec"), "ok");

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "runtime/ipc/layout.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -47,6 +48,21 @@ PoolOptions OptionsOf(const v1::LoadRequest& request, const Replica::Options& re
   return options;
 }
 
+// Sizes are computed from these numbers: those that could overflow are refused, by name.
+absl::Status CheckLimits(const v1::LoadRequest& request) {
+  const auto check = [](const char* name, std::uint64_t value, std::uint64_t most) {
+    if (value <= most) return absl::OkStatus();
+    return absl::InvalidArgumentError(fmt::format("{} is {}; the most is {}", name, value, most));
+  };
+  if (auto status = check("concurrency", request.concurrency(), kMostSlots); !status.ok()) return status;
+  if (auto status =
+          check("limits.max_request_bytes", request.limits().max_request_bytes(), ipc::kMostRequestBytes);
+      !status.ok()) {
+    return status;
+  }
+  return check("limits.worker_memory_bytes", request.limits().worker_memory_bytes(), kMostWorkerMemoryBytes);
+}
+
 std::uint64_t Microseconds(std::chrono::microseconds duration) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
 }
@@ -85,6 +101,7 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
   const std::lock_guard loading(load_mutex_);
   // Once more, because a newer operator's command may have come while this one waited.
   if (const absl::Status status = Admit(request.epoch()); !status.ok()) return status;
+  if (const absl::Status status = CheckLimits(request); !status.ok()) return status;
   const auto refusal = [] {
     return absl::FailedPreconditionError("this runtime drains and loads nothing any more");
   };

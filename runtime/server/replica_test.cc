@@ -83,6 +83,25 @@ TEST_F(ReplicaTest, ItsEndDoesNotWaitForInvocations) {
   EXPECT_TRUE(world_.Await("new")->cancelled);
 }
 
+TEST_F(ReplicaTest, RefusesLimitsFromWhichSizesWouldOverflow) {
+  v1::LoadReply reply;
+  for (const std::uint64_t bytes : {UINT64_MAX, UINT64_MAX - 4096, (std::uint64_t{1} << 30) + 1}) {
+    v1::LoadRequest request = LoadOf("r1");
+    request.mutable_limits()->set_max_request_bytes(bytes);
+    const absl::Status status = replica_->Load(request, reply);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr("max_request_bytes"));
+  }
+  v1::LoadRequest request = LoadOf("r1");
+  request.mutable_limits()->set_worker_memory_bytes(UINT64_MAX);
+  EXPECT_EQ(replica_->Load(request, reply).code(), absl::StatusCode::kInvalidArgument);
+  for (const std::uint32_t slots : {UINT32_MAX, 1'001u}) {
+    EXPECT_EQ(replica_->Load(LoadOf("r1", slots), reply).code(), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(world_.pools(), 0);
+  EXPECT_TRUE(replica_->Load(LoadOf("r1", 1'000), reply).ok());
+}
+
 TEST_F(ReplicaTest, RemembersTheNewestEpoch) {
   EXPECT_TRUE(replica_->Admit(3).ok());
   EXPECT_TRUE(replica_->Admit(3).ok());

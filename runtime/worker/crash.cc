@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/utf8.h"
+
 namespace mayfly::worker {
 namespace {
 
@@ -148,9 +150,9 @@ void SetCrashReport(ipc::CrashReport* report) {
 void ReportException(ipc::CrashKind kind, std::string_view text) {
   ipc::CrashReport* report = Report();
   if (report == nullptr) return;
-  const std::size_t size = std::min(text.size(), sizeof(report->text));
-  memcpy(report->text, text.data(), size);
-  report->text_size = static_cast<std::uint32_t>(size);
+  const std::string_view cut = base::CutUtf8(text, sizeof(report->text));
+  memcpy(report->text, cut.data(), cut.size());
+  report->text_size = static_cast<std::uint32_t>(cut.size());
   report->kind.store(static_cast<std::uint32_t>(kind));
 }
 

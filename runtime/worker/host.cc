@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/utf8.h"
 #include "runtime/ipc/layout.h"
 #include "runtime/worker/module.h"
 
@@ -41,20 +42,26 @@ bool IsHeaderValue(mayfly_str text) {
   return true;
 }
 
-Response& Of(mayfly_response* response) { return *reinterpret_cast<Response*>(response); }
+std::atomic<Response*> only_response{nullptr};
+std::atomic<const mayfly_response*> open_handle{nullptr};
+
+template <typename... Parameters, typename... Arguments>
+int Call(mayfly_response* handle, int (Response::*method)(Parameters...), Arguments... arguments) {
+  Response* const response = Response::Of(handle);
+  return response != nullptr ? (response->*method)(arguments...) : ESTALE;
+}
 
 // One line for the runtime: 0x01, the level's digit, the invocation's number, a blank, the escaped text.
 void Log(const mayfly_host*, mayfly_level level, mayfly_str text) {
-  const std::size_t size = std::min(text.size, kMaxLogText);
+  const std::string_view cut = base::CutUtf8({text.data, text.size}, kMaxLogText);
   std::string line;
-  line.reserve(size + 32);
+  line.reserve(cut.size() + 32);
   const Channel* channel = current_channel.load(std::memory_order_acquire);
   line += '\x01';
   line += static_cast<char>('0' + std::clamp(static_cast<int>(level), 0, 3));
   line += std::to_string(channel != nullptr ? channel->sequence() : 0);
   line += ' ';
-  for (std::size_t i = 0; i < size; ++i) {
-    const char c = text.data[i];
+  for (const char c : cut) {
     if (c == '\n') {
       line += "\\n";
     } else if (c == '\r') {
@@ -83,21 +90,41 @@ const mayfly_host host = {
     .abi_version = MAYFLY_ABI_VERSION,
     .reserved = 0,
     .log = Log,
-    .reply = [](mayfly_response* response, std::uint32_t status, mayfly_str content_type, const void* body,
-                std::size_t size) { return Of(response).Reply(status, content_type, body, size); },
+    .reply =
+        [](mayfly_response* response, std::uint32_t status, mayfly_str content_type, const void* body,
+           std::size_t size) { return Call(response, &Response::Reply, status, content_type, body, size); },
     .add_header = [](mayfly_response* response, mayfly_str name,
-                     mayfly_str value) { return Of(response).AddHeader(name, value); },
+                     mayfly_str value) { return Call(response, &Response::AddHeader, name, value); },
     .begin = [](mayfly_response* response, std::uint32_t status,
-                mayfly_str content_type) { return Of(response).Begin(status, content_type); },
+                mayfly_str content_type) { return Call(response, &Response::Begin, status, content_type); },
     .write = [](mayfly_response* response, const void* data,
-                std::size_t size) { return Of(response).Write(data, size); },
-    .end = [](mayfly_response* response) { return Of(response).End(); },
-    .fail = [](mayfly_response* response, mayfly_str message) { return Of(response).Fail(message); },
+                std::size_t size) { return Call(response, &Response::Write, data, size); },
+    .end = [](mayfly_response* response) { return Call(response, &Response::End); },
+    .fail = [](mayfly_response* response,
+               mayfly_str message) { return Call(response, &Response::Fail, message); },
     .set_error = [](mayfly_error* error,
                     mayfly_str message) { error->text.assign(message.data, message.size); },
 };
 
 }  // namespace
+
+Response::Response(Channel& channel) : channel_(channel) { only_response.store(this); }
+
+mayfly_response* Response::Open() {
+  // A number that no later invocation has, in the shape of a pointer that is not null.
+  constexpr std::uintptr_t kUnit = 16;
+  auto* const handle = reinterpret_cast<mayfly_response*>(++opened_ * kUnit);
+  open_handle.store(handle, std::memory_order_release);
+  return handle;
+}
+
+void Response::Close() { open_handle.store(nullptr, std::memory_order_release); }
+
+Response* Response::Of(const mayfly_response* handle) {
+  return handle != nullptr && handle == open_handle.load(std::memory_order_acquire)
+             ? only_response.load(std::memory_order_relaxed)
+             : nullptr;
+}
 
 int Response::AlreadyAnswered() {
   answered_twice_ = true;
@@ -174,14 +201,14 @@ int Response::End() {
 int Response::Fail(mayfly_str message) {
   if (state_ != State::kOpen) return AlreadyAnswered();
   state_ = State::kAnswered;
-  channel_.Put(ipc::RecordKind::kFail, message.data, std::min(message.size, kMaxFailText));
+  const std::string_view sentence = base::CutUtf8({message.data, message.size}, kMaxFailText);
+  channel_.Put(ipc::RecordKind::kFail, sentence.data(), sentence.size());
   return 0;
 }
 
-void Response::Done(int result, bool stray_children) {
-  ipc::DoneRecord done{result, 0};
+void Response::Done(int result, std::uint32_t strays) {
+  ipc::DoneRecord done{result, strays};
   if (answered_twice_) done.flags |= ipc::kDoneAnsweredTwice;
-  if (stray_children) done.flags |= ipc::kDoneStrayChildren;
   channel_.Put(ipc::RecordKind::kDone, &done, sizeof(done));
   channel_.Flush();
   state_ = State::kOpen;

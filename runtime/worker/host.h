@@ -13,7 +13,15 @@ namespace mayfly::worker {
 
 class Response {
  public:
-  explicit Response(Channel& channel) : channel_(channel) {}
+  // REQUIRES: it is the only one in this process.
+  explicit Response(Channel& channel);
+
+  // What the next invocation's handler gets. It names that invocation only: whoever kept it and uses it after Close(), such
+  // as a thread that was left behind, gets ESTALE and does not reach into the answer to somebody else.
+  mayfly_response* Open();
+  void Close();
+  // The response that `handle` names, if its invocation still runs.
+  static Response* Of(const mayfly_response* handle);
 
   int Reply(std::uint32_t status, mayfly_str content_type, const void* body, std::size_t size);
   int AddHeader(mayfly_str name, mayfly_str value);
@@ -22,8 +30,9 @@ class Response {
   int End();
   int Fail(mayfly_str message);
 
-  // Handle has returned `result`: tells the runtime, and is ready for the next invocation.
-  void Done(int result, bool stray_children);
+  // Handle has returned `result`: tells the runtime, and is ready for the next invocation. `strays` are flags of the
+  // DoneRecord.
+  void Done(int result, std::uint32_t strays);
 
  private:
   enum class State { kOpen, kBegun, kAnswered };
@@ -33,6 +42,7 @@ class Response {
   Channel& channel_;
   State state_ = State::kOpen;
   bool answered_twice_ = false;
+  std::uintptr_t opened_ = 0;  // how many invocations there were
   std::uint32_t header_count_ = 0;
   std::string headers_;
 };

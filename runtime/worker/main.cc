@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/utf8.h"
 #include "runtime/ipc/control.h"
 #include "runtime/worker/crash.h"
 #include "runtime/worker/fork_server.h"
@@ -33,8 +34,9 @@ std::uint64_t NowMicroseconds() {
 }
 
 void SetText(ServerMessage& message, const std::string& text) {
-  message.text_size = static_cast<std::uint32_t>(std::min(text.size(), sizeof(message.text)));
-  memcpy(message.text, text.data(), message.text_size);
+  const std::string_view cut = mayfly::base::CutUtf8(text, sizeof(message.text));
+  message.text_size = static_cast<std::uint32_t>(cut.size());
+  memcpy(message.text, cut.data(), cut.size());
 }
 
 [[noreturn]] void Refuse(int control, const std::string& reason, const std::string& problem) {

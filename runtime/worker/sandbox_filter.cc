@@ -38,6 +38,10 @@ constexpr std::uint32_t kPretend = SECCOMP_RET_ERRNO;  // returns 0 and does not
 constexpr std::uint32_t kForbiddenCloneFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                                CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PARENT;
 
+// What setpriority and ioprio_set call all processes of a user; 0 is the caller's own.
+constexpr std::uint32_t kPriorityOfUser = 2;
+constexpr std::uint32_t kIoPriorityOfUser = 3;
+
 constexpr int kAttacks[] = {
     SYS_ptrace,          SYS_process_vm_readv, SYS_process_vm_writev, SYS_bpf,
     SYS_keyctl,          SYS_add_key,          SYS_request_key,       SYS_kexec_load,
@@ -74,6 +78,27 @@ constexpr int kRefused[] = {
     SYS_move_pages,
     SYS_migrate_pages,
     SYS_fanotify_init,
+    // A user has few of them, and one handler could take all.
+    SYS_inotify_init1,
+    // System V and POSIX IPC: it outlives its process, is in no limit, and other processes of the user find it.
+    SYS_shmget,
+    SYS_shmat,
+    SYS_shmctl,
+    SYS_semget,
+    SYS_semop,
+    SYS_semtimedop,
+    SYS_semctl,
+    SYS_msgget,
+    SYS_msgsnd,
+    SYS_msgrcv,
+    SYS_msgctl,
+    SYS_mq_open,
+    SYS_mq_unlink,
+    // Files in memory that nothing counts, unless they are mapped.
+    SYS_memfd_create,
+#if defined(SYS_memfd_secret)
+    SYS_memfd_secret,
+#endif
     SYS_name_to_handle_at,
     SYS_fsopen,
     SYS_fsconfig,
@@ -88,6 +113,9 @@ constexpr int kRefused[] = {
 #endif
 #if defined(SYS_kexec_file_load)
     SYS_kexec_file_load,
+#endif
+#if defined(SYS_inotify_init)
+    SYS_inotify_init,
 #endif
 #if defined(SYS_iopl)
     SYS_iopl,
@@ -136,14 +164,14 @@ class Builder {
 void ProtectDescriptors(Builder& filter) {
   filter.ForCall(SYS_close, [&] {
     filter.LoadArgument(0);
-    filter.If(BPF_JGE, ipc::kDoorbellFd, 2);
-    filter.Unless(BPF_JGT, ipc::kLogFd, 1);
+    filter.If(BPF_JGE, ipc::kFirstKeptFd, 2);
+    filter.Unless(BPF_JGT, ipc::kLastKeptFd, 1);
     filter.Return(kPretend);
   });
   const auto protect_target = [&] {
     filter.LoadArgument(1);
-    filter.If(BPF_JGE, ipc::kDoorbellFd, 2);
-    filter.Unless(BPF_JGT, ipc::kLogFd, 1);
+    filter.If(BPF_JGE, ipc::kFirstKeptFd, 2);
+    filter.Unless(BPF_JGT, ipc::kLastKeptFd, 1);
     filter.Return(Errno(EBADF));
   };
 #if defined(SYS_dup2)
@@ -153,9 +181,9 @@ void ProtectDescriptors(Builder& filter) {
   // Refusing it would send closefrom() into an endless loop of trying.
   filter.ForCall(SYS_close_range, [&] {
     filter.LoadArgument(0);
-    filter.Unless(BPF_JGT, ipc::kLogFd, 3);
+    filter.Unless(BPF_JGT, ipc::kLastKeptFd, 3);
     filter.LoadArgument(1);
-    filter.If(BPF_JGE, ipc::kDoorbellFd, 1);
+    filter.If(BPF_JGE, ipc::kFirstKeptFd, 1);
     filter.Return(kPretend);
   });
 }
@@ -171,17 +199,32 @@ void RestrictProcesses(Builder& filter) {
     filter.If(BPF_JEQ, static_cast<std::uint32_t>(-1), 1);
     filter.Return(Errno(EPERM));
   });
-  // Limits and priority of other processes: the runtime has the same user.
+  // Limits, priority and processors of other processes: the runtime has the same user. A thread may change its own, which
+  // is 0 here; its number is not known when the filter is made.
   filter.ForCall(SYS_prlimit64, [&] {
     filter.LoadArgument(0);
     filter.Unless(BPF_JEQ, 0, 1);
     filter.Return(Errno(EPERM));
   });
-  filter.ForCall(SYS_setpriority, [&] {
-    filter.LoadArgument(1);
-    filter.Unless(BPF_JEQ, 0, 1);
-    filter.Return(Errno(EPERM));
-  });
+  for (const int number :
+       {SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr, SYS_sched_setaffinity}) {
+    filter.ForCall(number, [&] {
+      filter.LoadArgument(0);
+      filter.Unless(BPF_JEQ, 0, 1);
+      filter.Return(Errno(EPERM));
+    });
+  }
+  for (const auto& [number, of_user] :
+       {std::pair{SYS_setpriority, kPriorityOfUser}, {SYS_ioprio_set, kIoPriorityOfUser}}) {
+    filter.ForCall(number, [&, whose = of_user] {
+      filter.LoadArgument(0);
+      filter.If(BPF_JEQ, whose, 1);
+      filter.Return(Errno(EPERM));
+      filter.LoadArgument(1);
+      filter.Unless(BPF_JEQ, 0, 1);
+      filter.Return(Errno(EPERM));
+    });
+  }
   // A worker ties itself to the runtime and to its descendants after the filter is there; nobody may undo it.
   filter.ForCall(SYS_prctl, [&] {
     filter.LoadArgument(0);

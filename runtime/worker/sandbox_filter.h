@@ -2,8 +2,8 @@
 //
 // It refuses, it does not list what is allowed: user code is arbitrary. Three answers: an errno where code may
 // cope; ENOSYS where a library knows an older way (clone3, io_uring); SIGSYS, which ends the invocation with a
-// backtrace, for what only an attack would do (ptrace, process_vm_*, bpf, keyctl). Closing the doorbell and the
-// log's descriptor "succeeds" and does nothing.
+// backtrace, for what only an attack would do (ptrace, process_vm_*, bpf, keyctl). Closing the descriptors that a worker
+// keeps "succeeds" and does nothing.
 #pragma once
 
 #include <linux/filter.h>

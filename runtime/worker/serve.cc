@@ -9,7 +9,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vector>
@@ -82,12 +86,63 @@ class EventView {
   std::vector<mayfly_pair> pairs_;
 };
 
-// Whether the handler left a process behind, dead or alive. Orphans of its children are found too: a worker is
-// the reaper of its descendants.
+// Whether the handler left a process behind, dead or alive, whatever signal its end sends. Orphans of its children are
+// found too: a worker is the reaper of its descendants.
 bool HasChildren() {
   siginfo_t info;
-  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
 }
+
+std::uint64_t NowNanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// What a handler leaves behind: processes, and more threads than there were before it. Those that after_fork() started,
+// or create() in a worker that is not forked, were there before.
+class Strays {
+ public:
+  Strays() {
+    const int folder = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return;
+    tasks_ = fcntl(folder, F_DUPFD_CLOEXEC, ipc::kTasksFd);
+    close(folder);
+    before_ = CountThreads();
+  }
+
+  // Flags of the DoneRecord.
+  std::uint32_t Find() {
+    return (HasChildren() ? ipc::kDoneStrayChildren : 0) | (HasNewThreads() ? ipc::kDoneStrayThreads : 0);
+  }
+
+ private:
+  // By the links of the folder that has one subfolder for each; 0 if that cannot be known.
+  nlink_t CountThreads() const {
+    struct stat info;
+    return tasks_ >= 0 && syscall(SYS_fstat, tasks_, &info) == 0 ? info.st_nlink : 0;
+  }
+
+  bool HasNewThreads() {
+    // Most handlers never start a thread, and need no system call to know.
+    if (__libc_single_threaded != 0) return false;
+    nlink_t now = CountThreads();
+    // One that was joined may still be on its way out.
+    constexpr std::uint64_t kPatience = 1'000'000;
+    constexpr int kLeastYields = 3;  // each of which may take longer than that on a busy machine
+    const std::uint64_t until = now > before_ ? NowNanoseconds() + kPatience : 0;
+    for (int i = 0; now > before_ && (i < kLeastYields || NowNanoseconds() < until); ++i) {
+      sched_yield();
+      now = CountThreads();
+    }
+    if (now > before_) return true;
+    before_ = now;
+    return false;
+  }
+
+  int tasks_ = -1;
+  nlink_t before_ = 0;
+};
 
 void Redirect(int log) {
   dup2(log, STDOUT_FILENO);
@@ -135,12 +190,14 @@ void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnComma
   }
 
   Response response(channel);
+  Strays strays;
   EventView view;
   while (channel.Wait() == Channel::Work::kInvocation) {
     const mayfly_event& event = view.Make(channel.Take(), channel.request_area());
-    const int result = module.Handle(event, reinterpret_cast<mayfly_response*>(&response));
+    const int result = module.Handle(event, response.Open());
+    response.Close();
     channel.EndStrayChild();
-    response.Done(result, HasChildren());
+    response.Done(result, strays.Find());
   }
   module.Destroy();
   fflush(nullptr);

@@ -12,7 +12,7 @@ INCLUDES = {
     "runtime/loader": [],
     "runtime/worker": ["runtime/ipc", "runtime/loader"],
     "runtime/pool": ["runtime/ipc", "runtime/loader", "runtime/symbolizer", "runtime/worker"],
-    "runtime/server": ["admin", "runtime/loader", "runtime/pool"],
+    "runtime/server": ["admin", "runtime/ipc", "runtime/loader", "runtime/pool"],
     "runtime/symbolizer": ["runtime/worker"],
     "runtime/bin": ["admin", "runtime"],
     "gateway": ["base", "proto"],

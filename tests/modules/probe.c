@@ -10,6 +10,11 @@
 //   unix        connect to the socket ?path=…
 //   exec        fork and execve ?path=… (/bin/true); answers the exit status of the child
 //   unshare     a new user namespace
+//   shmget, semget, msgget, mq_open, shmat, semop, msgrcv
+//   inotify     inotify_init1
+//   scheduler, sched_param, sched_attr, affinity, io_priority   of the parent, or of ?pid=N
+//   nice_user, io_priority_user   of all processes of this user
+//   affinity_own   of this thread
 //   mount, bpf, keyctl, setuid, io_uring, userfaultfd, perf, memfd, chroot, personality
 //   fds         the descriptors that are open, as "0 1 2"
 //   fd_links    the same with what each is, "0:/dev/null 1:…"
@@ -20,15 +25,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/inotify.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -166,6 +177,44 @@ static int raise_limit(mayfly_response* response) {
   return answer(response, setrlimit(RLIMIT_NOFILE, &limit));
 }
 
+static int try_scheduling(mayfly_response* response, const char* what, pid_t pid) {
+  struct sched_param parameters = {.sched_priority = 0};
+  cpu_set_t processors;
+  sched_getaffinity(0, sizeof(processors), &processors);
+  struct {
+    unsigned size, policy;
+    unsigned long flags;
+    int nice;
+    unsigned priority;
+    unsigned long runtime, deadline, period;
+  } attributes = {.size = 48, .policy = SCHED_IDLE};
+  const long io_idle = 3 << 13;
+  if (strcmp(what, "scheduler") == 0)
+    return answer(response, sched_setscheduler(pid, SCHED_IDLE, &parameters));
+  if (strcmp(what, "sched_param") == 0) return answer(response, sched_setparam(pid, &parameters));
+  if (strcmp(what, "sched_attr") == 0)
+    return answer(response, syscall(SYS_sched_setattr, pid, &attributes, 0));
+  if (strcmp(what, "affinity") == 0)
+    return answer(response, sched_setaffinity(pid, sizeof(processors), &processors));
+  if (strcmp(what, "affinity_own") == 0)
+    return answer(response, sched_setaffinity(0, sizeof(processors), &processors));
+  if (strcmp(what, "nice_user") == 0) return answer(response, setpriority(PRIO_USER, 0, 19));
+  if (strcmp(what, "io_priority_user") == 0) return answer(response, syscall(SYS_ioprio_set, 3, 0, io_idle));
+  return answer(response, syscall(SYS_ioprio_set, 1, pid, io_idle));
+}
+
+static int try_ipc(mayfly_response* response, const char* what) {
+  char message[64];
+  struct sembuf operation = {0};
+  if (strcmp(what, "shmget") == 0) return answer(response, shmget(IPC_PRIVATE, 4096, 0600));
+  if (strcmp(what, "semget") == 0) return answer(response, semget(IPC_PRIVATE, 1, 0600));
+  if (strcmp(what, "msgget") == 0) return answer(response, msgget(IPC_PRIVATE, 0600));
+  if (strcmp(what, "shmat") == 0) return answer(response, shmat(0, NULL, 0) == (void*)-1 ? -1 : 0);
+  if (strcmp(what, "semop") == 0) return answer(response, semop(0, &operation, 1));
+  if (strcmp(what, "msgrcv") == 0) return answer(response, msgrcv(0, message, 8, 0, IPC_NOWAIT));
+  return answer(response, mq_open("/mayfly-probe", O_RDWR | O_CREAT, 0600, NULL));
+}
+
 static int handle(void* instance, const mayfly_event* event, mayfly_response* response) {
   (void)instance;
   const char* what = query_text(event, "what", "ids");
@@ -195,6 +244,18 @@ static int handle(void* instance, const mayfly_event* event, mayfly_response* re
   }
   if (strcmp(what, "exec") == 0) return try_exec(response, path[0] ? path : "/bin/true");
   if (strcmp(what, "unshare") == 0) return answer(response, unshare(CLONE_NEWUSER));
+  for (const char* const* name =
+           (const char*[]){"scheduler", "sched_param", "sched_attr", "affinity", "affinity_own", "nice_user",
+                           "io_priority", "io_priority_user", NULL};
+       *name; name++) {
+    if (strcmp(what, *name) == 0) return try_scheduling(response, what, pid);
+  }
+  for (const char* const* name =
+           (const char*[]){"shmget", "semget", "msgget", "mq_open", "shmat", "semop", "msgrcv", NULL};
+       *name; name++) {
+    if (strcmp(what, *name) == 0) return try_ipc(response, what);
+  }
+  if (strcmp(what, "inotify") == 0) return answer(response, inotify_init1(IN_CLOEXEC));
   if (strcmp(what, "mount") == 0) return answer(response, mount("none", "/tmp", "tmpfs", 0, ""));
   if (strcmp(what, "bpf") == 0) return answer(response, syscall(SYS_bpf, BPF_MAP_CREATE, page, 0));
   if (strcmp(what, "keyctl") == 0) return answer(response, syscall(SYS_keyctl, 0, -3, 0));

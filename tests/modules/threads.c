@@ -1,4 +1,5 @@
 // Starts a thread that lingers and uses the processor, then answers. `?threads=N` starts N, `?ms=N` waits before the answer.
+// `?join` starts one that ends at once, waits for it and answers with the process id.
 #include <pthread.h>
 
 #include "test_module.h"
@@ -9,8 +10,15 @@ static void* linger(void* unused) {
   return unused;
 }
 
+static void* end(void* argument) { return argument; }
+
 static int harm(void* instance, const mayfly_event* event, mayfly_response* response) {
   (void)instance, (void)event, (void)response;
+  if (query_text(event, "join", NULL)) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end, NULL) == 0) pthread_join(thread, NULL);
+    return reply_text(response, "%d", (int)getpid());
+  }
   long wanted = query_number(event, "threads", 1);
   pthread_attr_t small;
   pthread_attr_init(&small);

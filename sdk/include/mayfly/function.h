@@ -96,7 +96,8 @@ typedef struct mayfly_event {
   size_t body_size;
 } mayfly_event;
 
-/* The answer to one invocation. Opaque; used through the host's functions. */
+/* The answer to one invocation. Opaque; used through the host's functions, until handle returns: after that they change
+ * nothing and return ESTALE. */
 typedef struct mayfly_response mayfly_response;
 
 /* Where create() puts why it failed. Opaque. */
