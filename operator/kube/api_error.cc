@@ -115,8 +115,9 @@ absl::Status ToStatus(const ApiError& error) {
         {{"reason", cause.reason}, {"message", cause.message}, {"field", cause.field}});
   }
   if (error.retry_after) details["retryAfterSeconds"] = error.retry_after->count();
-  status.SetPayload(kPayload,
-                    absl::Cord(payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  // As a view: gcc and clang mangle the constructor from a moved string differently.
+  const std::string text = payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  status.SetPayload(kPayload, absl::Cord(absl::string_view(text)));
   return status;
 }
 
