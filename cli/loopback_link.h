@@ -23,6 +23,8 @@ class LoopbackLink final : public op::GatewayLink {
   void Report(const v1::GatewayReport& report);
 
   void Publish(const v1::RouteUpdate& update) override;
+  // The gateway beside it has no routes of an earlier operator.
+  void Open() override {}
   void OnReport(std::function<void(const v1::GatewayReport&)> report) override;
 
   // Whether the gateway has a route for `function`.

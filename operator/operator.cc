@@ -43,8 +43,11 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
                    .clock = clock,
                    .metrics = metrics},
                   options_.reconciler),
-      controller_("op-worker", queue_, metrics, clock,
-                  [this](const std::string& function) { return reconciler_.Reconcile(function); }) {
+      controller_("op-worker", queue_, metrics, clock, [this](const std::string& function) {
+        Result result = reconciler_.Reconcile(function);
+        if (result.status().ok() && reconciler_.Settled(function)) Settle(function);
+        return result;
+      }) {
   inlet_->operator_ = this;
 }
 
@@ -57,6 +60,13 @@ absl::Status Operator::Start() {
   absl::Status watching = cluster_.Watch([this](const std::string& function) { queue_.Add(function); });
   if (!watching.ok()) return base::WithContext(watching, "watching the functions");
   ClaimRoutes();
+  {
+    const std::vector<std::string> functions = cluster_.Functions();
+    const std::lock_guard lock(settling_mutex_);
+    settling_.insert(functions.begin(), functions.end());
+    settle_by_ = clock_.Now() + options_.settle_timeout;
+    if (settling_.empty()) gateways_.Open();
+  }
   controller_.Start(options_.workers);
   ticker_ = base::StartThread("op-scaler", [this](std::stop_token stop) {
     std::mutex mutex;
@@ -64,6 +74,7 @@ absl::Status Operator::Start() {
     while (!stop.stop_requested()) {
       const base::MonotonicTime next = clock_.Now() + options_.scaling.tick;
       for (const std::string& function : scaler_.Tick()) queue_.Add(function);
+      SettleLate();
       std::unique_lock lock(mutex);
       clock_.WaitUntil(lock, never, stop, next, [] { return false; });
     }
@@ -94,6 +105,20 @@ void Operator::OnReport(const v1::GatewayReport& report) {
   for (const std::string& function : scaler_.Observe(report)) queue_.Add(function);
   routes_.Observe(report);
   if (report.unreachable_replicas_size() > 0) reconciler_.OnReport(report);
+}
+
+void Operator::Settle(const std::string& function) {
+  const std::lock_guard lock(settling_mutex_);
+  if (settling_.erase(function) != 0 && settling_.empty()) gateways_.Open();
+}
+
+void Operator::SettleLate() {
+  const std::lock_guard lock(settling_mutex_);
+  if (settling_.empty() || clock_.Now() < settle_by_) return;
+  base::log::Warn("some functions are not understood yet; gateways get the routes without them",
+                  {{"functions", settling_.size()}, {"first", *settling_.begin()}});
+  settling_.clear();
+  gateways_.Open();
 }
 
 void Operator::ClaimRoutes() {

@@ -6,8 +6,11 @@
 // Start() and Stop() belong to the owner's thread; Describe() and List() may be called from any.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,6 +35,8 @@ struct OperatorOptions {
   ReconcilerOptions reconciler;
   ScalingRules scaling;
   int workers = 2;  // functions reconciled at once
+  // How long gateways may go on with an earlier operator's routes while what runs is being understood.
+  std::chrono::milliseconds settle_timeout{20'000};
 };
 
 class Operator {
@@ -66,6 +71,10 @@ class Operator {
   // Claims the routes of all functions in the order of their keys: who has a route that two want does not depend on
   // which worker is faster.
   void ClaimRoutes();
+  // Lets gateways have the routes once every function that was there at the start is understood.
+  void Settle(const std::string& function);
+  // Does so once it has taken too long.
+  void SettleLate();
 
   Cluster& cluster_;
   GatewayLink& gateways_;
@@ -82,6 +91,9 @@ class Operator {
   Executor probes_;
   FunctionReconciler reconciler_;
   Controller controller_;
+  std::mutex settling_mutex_;
+  std::set<std::string> settling_;  // guarded by settling_mutex_
+  base::MonotonicTime settle_by_{};
   std::jthread ticker_;
   bool stopped_ = false;
 };

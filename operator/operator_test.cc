@@ -76,6 +76,30 @@ TEST_F(OperatorTest, TakesAFunctionFromZeroToOneAndBack) {
   EXPECT_THAT(metrics_.Text(), HasSubstr("mayfly_cold_start_seconds"));
 }
 
+TEST_F(OperatorTest, GivesGatewaysNoRoutesBeforeItKnowsWhatRuns) {
+  std::latch go(1);
+  client_.OnDescribe([&](const std::string&) {
+    go.wait();
+    return absl::OkStatus();
+  });
+  client_.SetLoaded("unix:/f-1", "default/f", "r1");
+  cluster_.Apply(MakeFunction("f"));
+  cluster_.Apply(MakeFunction("g"));
+  cluster_.AddReplica({.name = "f-1",
+                       .function = "default/f",
+                       .phase = ReplicaPhase::kRunning,
+                       .address = "unix:/f-1",
+                       .message = {},
+                       .created = {}});
+  ASSERT_TRUE(operator_.Start().ok());
+  ASSERT_TRUE(Eventually(
+      [&] { return link_.Route("default/g").has_value() && link_.Route("default/f").has_value(); }));
+  EXPECT_FALSE(link_.open());
+  go.count_down();
+  ASSERT_TRUE(Eventually([&] { return link_.open(); }));
+  EXPECT_EQ(Endpoints("default/f"), 1);
+}
+
 TEST_F(OperatorTest, SpendsLessThanAMillisecondOfItsOwnOnAColdStart) {
   constexpr int kFunctions = 200;
   for (int i = 0; i < kFunctions; ++i) cluster_.Apply(MakeFunction("f" + std::to_string(i)));

@@ -127,7 +127,7 @@ absl::Status Activator::Apply(const v1::RouteUpdate& update) {
       functions_[route.function()] = std::move(function);
     }
   }
-  parts_->demand.Confirm(update.version());
+  parts_->demand.Confirm(update.epoch(), update.version());
   return absl::OkStatus();
 }
 

@@ -32,8 +32,9 @@ void DemandReporter::MarkChanged(std::shared_ptr<Source> source) {
   if (changed_.size() == 1) wake_.notify_one();
 }
 
-void DemandReporter::Confirm(std::uint64_t version) {
+void DemandReporter::Confirm(std::uint64_t epoch, std::uint64_t version) {
   const std::lock_guard lock(mutex_);
+  confirmed_epoch_ = epoch;
   confirmed_ = version;
   tell_now_ = true;
   wake_.notify_one();
@@ -52,6 +53,7 @@ void DemandReporter::Send(v1::GatewayReport& report) {
   {
     const std::lock_guard lock(mutex_);
     report.set_confirmed_version(confirmed_);
+    report.set_confirmed_epoch(confirmed_epoch_);
     for (const std::string& replica : unreachable_) report.add_unreachable_replicas(replica);
   }
   if (report_) report_(report);

@@ -48,8 +48,8 @@ class DemandReporter {
   void PushNow(const std::shared_ptr<Source>& source);
   // Reports `source` within 100 ms.
   void MarkChanged(std::shared_ptr<Source> source);
-  // Tells, at once but on the reporter's thread, that routes up to `version` are in force.
-  void Confirm(std::uint64_t version);
+  // Tells, at once but on the reporter's thread, that routes up to `version` of the operator with `epoch` are in force.
+  void Confirm(std::uint64_t epoch, std::uint64_t version);
   // Tells with each report which replicas cannot be reached.
   void SetUnreachable(const std::string& replica, bool unreachable);
 
@@ -71,6 +71,7 @@ class DemandReporter {
   std::condition_variable_any wake_;
   // Guarded by mutex_:
   std::vector<std::shared_ptr<Source>> changed_;
+  std::uint64_t confirmed_epoch_ = 0;
   std::uint64_t confirmed_ = 0;
   bool tell_now_ = false;
   std::set<std::string> unreachable_;

@@ -1,21 +1,32 @@
-// mayfly-gateway: the gateway as a program, with routes from a file that SIGHUP has read again.
-#include <CLI/CLI.hpp>
+// mayfly-gateway: the gateway as a program. Its routes come from the operator that leads, or, for a gateway without an
+// operator, from a file that SIGHUP has read again.
+#include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "admin/admin_server.h"
 #include "base/lock_checks.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "gateway/bin/route_file.h"
+#include "gateway/control/control_client.h"
 #include "gateway/gateway.h"
 
 namespace {
 
 namespace log = mayfly::base::log;
+using mayfly::gateway::ControlClient;
 using mayfly::gateway::Gateway;
+
+std::string HostName() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0' ? name : "gateway";
+}
 
 bool ApplyFile(Gateway& gateway, const std::string& path, std::uint64_t version) {
   auto update = mayfly::gateway::ReadRouteFile(path, version);
@@ -38,9 +49,14 @@ int main(int argc, char** argv) {
   CLI::App app("The front door of Mayfly's functions.", "mayfly-gateway");
   std::string routes;
   std::string admin_address;
+  std::string operator_address;
   std::uint32_t drain_seconds = 30;
   mayfly::gateway::GatewayOptions options;
-  app.add_option("--routes", routes, "RouteUpdate in JSON; read again on SIGHUP")->required();
+  options.name.clear();
+  const auto sources = app.add_option_group("where routes come from")->require_option(1);
+  sources->add_option("--operator", operator_address, "HOST:PORT or unix:PATH of the operator to dial");
+  sources->add_option("--routes", routes, "RouteUpdate in JSON; read again on SIGHUP");
+  app.add_option("--name", options.name, "this gateway's name in its reports (default: the host's name)");
   app.add_option("--listen", options.http.address, "HOST:PORT for HTTP; port 0 takes a free one")
       ->capture_default_str();
   app.add_option("--admin", admin_address, "HOST:PORT or unix:PATH for /metrics, /healthz and /readyz");
@@ -55,11 +71,22 @@ int main(int argc, char** argv) {
   for (const int signal : {SIGHUP, SIGINT, SIGTERM}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+  if (options.name.empty()) options.name = HostName();
   mayfly::base::Metrics metrics;
+  const std::string name = options.name;
   Gateway gateway(std::move(options), metrics);
+  std::unique_ptr<ControlClient> control;
+  if (!operator_address.empty()) {
+    control = std::make_unique<ControlClient>(
+        mayfly::gateway::ControlClientOptions{
+            .gateway = name, .target = operator_address, .credentials = nullptr, .server_name = ""},
+        [&gateway](const mayfly::v1::RouteUpdate& update) { return gateway.Apply(update); }, metrics);
+    gateway.OnReport([&control](const mayfly::v1::GatewayReport& report) { control->Report(report); });
+  }
   std::uint64_t version = 1;
-  if (!ApplyFile(gateway, routes, version)) return 2;
-  mayfly::admin::AdminServer admin(metrics, [] { return std::string(); });
+  if (control == nullptr && !ApplyFile(gateway, routes, version)) return 2;
+  mayfly::admin::AdminServer admin(
+      metrics, [&control] { return control == nullptr ? std::string() : control->NotReadyReason(); });
   if (!admin_address.empty()) {
     if (const auto bound = admin.Start(admin_address); !bound.ok()) {
       log::Error("the admin port cannot be opened", {{"why", bound.status().ToString()}});
@@ -71,11 +98,15 @@ int main(int argc, char** argv) {
     log::Error("the gateway cannot listen", {{"why", bound.status().ToString()}});
     return 1;
   }
+  if (control != nullptr) control->Start();
   log::Info("ready", {{"address", *bound}});
 
   int signal = 0;
-  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) ApplyFile(gateway, routes, ++version);
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
+    if (control == nullptr) ApplyFile(gateway, routes, ++version);
+  }
   log::Info("shutting down", {{"drain_seconds", drain_seconds}});
   gateway.Stop(std::chrono::steady_clock::now() + std::chrono::seconds(drain_seconds));
+  if (control != nullptr) control->Stop();
   return 0;
 }

@@ -41,6 +41,14 @@ std::vector<std::string> Scaler::Observe(const v1::GatewayReport& report) {
   const base::MonotonicTime now = clock_.Now();
   std::vector<std::string> changed;
   std::lock_guard lock(mutex_);
+  if (report.leaving()) {
+    gateways_.erase(report.gateway());
+    for (auto& [function, entry] : entries_) {
+      AccrueLocked(entry, now);
+      std::erase_if(entry.demand, [&](const GatewayDemand& d) { return d.gateway == report.gateway(); });
+    }
+    return changed;
+  }
   gateways_.insert(report.gateway());
   for (const v1::Demand& demand : report.demand()) {
     Entry& entry = entries_[demand.function()];

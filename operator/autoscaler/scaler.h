@@ -5,8 +5,8 @@
 //
 // What is known: a gateway that said "nothing" has nothing until it says otherwise (it promises to push the
 // moment that changes). One that said "something" repeats it every second; when it has been silent for
-// `stale_after`, the demand is unknown, and unknown is not zero. Before any gateway was heard of, everything
-// is unknown.
+// kStaleAfter, the demand is unknown, and unknown is not zero. What a gateway wanted that is gone (its last
+// report says so) counts no more. While no gateway is known, everything is unknown.
 //
 // Thread-safe; no call blocks.
 #pragma once

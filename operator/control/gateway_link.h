@@ -18,6 +18,10 @@ class GatewayLink {
   // Sends `update` to every gateway; one that connects later gets a snapshot of all that was published.
   virtual void Publish(const v1::RouteUpdate& update) = 0;
 
+  // What was published is complete from now on. Gateways of an earlier operator get nothing before that: they go on
+  // with the routes they have instead of losing those that this operator has not got round to. Idempotent.
+  virtual void Open() = 0;
+
   // Whom reports are handed to from now on; nobody if null. A report that is under way may still reach the one before.
   // REQUIRES: called before the first Publish(), and with null before `report`'s owner goes.
   virtual void OnReport(std::function<void(const v1::GatewayReport&)> report) = 0;

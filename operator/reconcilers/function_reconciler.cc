@@ -58,6 +58,7 @@ Result FunctionReconciler::Reconcile(const std::string& function) {
     std::lock_guard lock(mutex_);
     for (const std::string& name : reconciliation.gone()) owners_.erase(name);
     for (const ReplicaView& replica : replicas) owners_[replica.name] = function;
+    state->settled = reconciliation.settled();
     if (reconciliation.retired()) states_.erase(function);
   }
   std::lock_guard lock(state->view_mutex);
@@ -79,6 +80,12 @@ void FunctionReconciler::OnReport(const v1::GatewayReport& report) {
     state->inbox->Put(ReportedUnreachable{replica});
     parts_.queue.Add(state->key);
   }
+}
+
+bool FunctionReconciler::Settled(const std::string& function) const {
+  std::lock_guard lock(mutex_);
+  const auto found = states_.find(function);
+  return found == states_.end() || found->second->settled;
 }
 
 std::optional<FunctionView> FunctionReconciler::View(const std::string& function) const {

@@ -72,6 +72,10 @@ class FunctionReconciler {
   // Takes in which replicas a gateway cannot reach.
   void OnReport(const v1::GatewayReport& report);
 
+  // Whether the last Reconcile() understood all that runs of the function, so that its route is complete. True of one
+  // that is gone.
+  bool Settled(const std::string& function) const;
+
   // Nothing if there is no such function.
   std::optional<FunctionView> View(const std::string& function) const;
   // In the order of their keys.

@@ -155,6 +155,7 @@ struct FunctionState {
   FunctionObject object;
   std::map<std::string, ReplicaState> replicas;
   bool adopted = false;  // replicas of an earlier operator were looked for
+  bool settled = false;  // guarded by the reconciler's mutex; see Reconciliation::settled()
 
   std::optional<Revision> wanted;
   std::optional<Revision> good;  // the last one that a replica took

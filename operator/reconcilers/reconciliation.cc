@@ -106,6 +106,7 @@ void Reconciliation::ListReplicas() {
   }
   if (!state_.adopted) {
     state_.adopted = true;
+    state_.last_desired = found;  // whoever made them has told why
     parts_.scaler.Adopt(state_.key, found);
   }
 }
@@ -450,6 +451,10 @@ void Reconciliation::WriteStatus() {
 }
 
 Result Reconciliation::Finish() {
+  settled_ = std::none_of(state_.replicas.begin(), state_.replicas.end(), [this](const auto& entry) {
+    const ReplicaState& replica = entry.second;
+    return Alive(replica) && replica.seen.phase == ReplicaPhase::kRunning && !replica.known;
+  });
   const auto delay =
       wake_at_ ? std::optional(std::max<std::chrono::nanoseconds>(*wake_at_ - now_, 1ms)) : std::nullopt;
   if (!error_.ok()) {

@@ -23,6 +23,8 @@ class Reconciliation {
   const std::vector<std::string>& gone() const { return gone_; }
   // The function is gone and nothing of it is left.
   bool retired() const { return retired_; }
+  // What runs of the function was understood: its route says all there is to say, whoever made its replicas.
+  bool settled() const { return settled_; }
 
  private:
   // What happened since the last pass (inbox.cc).
@@ -76,6 +78,7 @@ class Reconciliation {
   absl::Status error_;
   std::vector<std::string> gone_;
   bool retired_ = false;
+  bool settled_ = false;
 };
 
 }  // namespace mayfly::op

@@ -117,8 +117,14 @@ void RouteTable::Observe(const v1::GatewayReport& report) {
   std::vector<std::string> woken;
   {
     std::lock_guard lock(confirm_mutex_);
-    std::uint64_t& confirmed = confirmed_[report.gateway()];
-    confirmed = std::max(confirmed, report.confirmed_version());
+    if (report.leaving()) {
+      confirmed_.erase(report.gateway());
+    } else {
+      // What it says of another operator's versions is no word on ours.
+      std::uint64_t& confirmed = confirmed_[report.gateway()];
+      if (report.confirmed_epoch() == epoch_) confirmed = std::max(confirmed, report.confirmed_version());
+    }
+    if (confirmed_.empty()) return;
     const std::uint64_t everywhere = ConfirmedVersionLocked();
     const auto end = waiting_.upper_bound(everywhere);
     for (auto it = waiting_.begin(); it != end; ++it) woken.push_back(it->second);

@@ -49,7 +49,7 @@ class RouteTable {
   // Takes the function's route away and gives up what it claimed. Returns the version in which it is gone.
   std::uint64_t Remove(const std::string& function);
 
-  // Takes in which version a gateway has in force.
+  // Takes in which version a gateway has in force, or that it is gone.
   void Observe(const v1::GatewayReport& report);
   // Whether every gateway that was heard of has `version` in force. False while none was heard of.
   bool Confirmed(std::uint64_t version) const;

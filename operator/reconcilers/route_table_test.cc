@@ -30,6 +30,7 @@ v1::GatewayReport Confirms(const std::string& gateway, std::uint64_t version) {
   v1::GatewayReport report;
   report.set_gateway(gateway);
   report.set_confirmed_version(version);
+  report.set_confirmed_epoch(1);
   return report;
 }
 

@@ -22,12 +22,17 @@ class FakeGatewayLink final : public GatewayLink {
       std::lock_guard lock(mutex_);
       in_order_ = in_order_ && update.version() > version_;
       version_ = update.version();
+      epoch_ = update.epoch();
       ++updates_;
       for (const v1::FunctionRoute& route : update.upsert()) routes_[route.function()] = route;
       for (const std::string& function : update.remove()) routes_.erase(function);
       confirm = confirm_at_once_;
     }
     if (confirm) Confirm();
+  }
+  void Open() override {
+    std::lock_guard lock(mutex_);
+    open_ = true;
   }
   void OnReport(std::function<void(const v1::GatewayReport&)> report) override {
     std::lock_guard lock(report_mutex_);
@@ -44,31 +49,18 @@ class FakeGatewayLink final : public GatewayLink {
   // Reports demand of `function` (none if ""), and confirms all that was published.
   void Report(const std::string& function, std::uint32_t busy, std::uint32_t held,
               const std::vector<std::string>& unreachable = {}) {
-    v1::GatewayReport report;
-    report.set_gateway("gateway-0");
+    v1::GatewayReport report = WithDemand(function, busy, held);
     report.set_confirmed_version(version());
+    report.set_confirmed_epoch(epoch());
     for (const std::string& replica : unreachable) report.add_unreachable_replicas(replica);
-    if (!function.empty()) {
-      v1::Demand& demand = *report.add_demand();
-      demand.set_function(function);
-      demand.set_busy(busy);
-      demand.set_held(held);
-    }
-    std::function<void(const v1::GatewayReport&)> call;
-    {
-      std::lock_guard lock(report_mutex_);
-      call = report_;
-    }
-    if (call) call(report);
+    HandIn(report);
   }
   // Demand, without confirming anything.
   void ReportDemandOnly(const std::string& function, std::uint32_t busy, std::uint32_t held) {
-    v1::GatewayReport report;
-    report.set_gateway("gateway-0");
-    v1::Demand& demand = *report.add_demand();
-    demand.set_function(function);
-    demand.set_busy(busy);
-    demand.set_held(held);
+    HandIn(WithDemand(function, busy, held));
+  }
+  // Hands in `report` as if it came from a gateway.
+  void HandIn(const v1::GatewayReport& report) {
     std::function<void(const v1::GatewayReport&)> call;
     {
       std::lock_guard lock(report_mutex_);
@@ -87,6 +79,14 @@ class FakeGatewayLink final : public GatewayLink {
     std::lock_guard lock(mutex_);
     return version_;
   }
+  std::uint64_t epoch() const {
+    std::lock_guard lock(mutex_);
+    return epoch_;
+  }
+  bool open() const {
+    std::lock_guard lock(mutex_);
+    return open_;
+  }
   int updates() const {
     std::lock_guard lock(mutex_);
     return updates_;
@@ -97,6 +97,17 @@ class FakeGatewayLink final : public GatewayLink {
   }
 
  private:
+  static v1::GatewayReport WithDemand(const std::string& function, std::uint32_t busy, std::uint32_t held) {
+    v1::GatewayReport report;
+    report.set_gateway("gateway-0");
+    if (function.empty()) return report;
+    v1::Demand& demand = *report.add_demand();
+    demand.set_function(function);
+    demand.set_busy(busy);
+    demand.set_held(held);
+    return report;
+  }
+
   std::mutex report_mutex_;
   std::function<void(const v1::GatewayReport&)> report_;  // guarded by report_mutex_
 
@@ -104,6 +115,8 @@ class FakeGatewayLink final : public GatewayLink {
   // All guarded by mutex_:
   std::map<std::string, v1::FunctionRoute> routes_;
   std::uint64_t version_ = 0;
+  std::uint64_t epoch_ = 0;
+  bool open_ = false;
   int updates_ = 0;
   bool in_order_ = true;
   bool confirm_at_once_ = false;
