@@ -25,6 +25,7 @@ namespace mayfly::op {
 enum class ReplicaPhase {
   kStarting,  // made, and its runtime does not answer yet
   kRunning,   // its runtime answers at `address`
+  kEnding,    // somebody else told it to end: it finishes what it has, and takes nothing new
   kFailed,    // ended by itself; `message` says how
 };
 
@@ -35,7 +36,11 @@ struct Replica {
   std::string function;  // "namespace/name"
   ReplicaPhase phase = ReplicaPhase::kStarting;
   std::string address;  // a gRPC target
+  // How it failed; or what keeps it from starting, if that is more than a wait ("ImagePullBackOff").
+  std::string reason = {};  // one CamelCase word; "" if there is none
   std::string message;
+  // What it was made from, as FunctionObject has it: it can only serve what was made of the same.
+  std::string replica_template = {};
   std::chrono::steady_clock::time_point created;
 };
 
@@ -45,12 +50,21 @@ struct FunctionObject {
   std::shared_ptr<const Function> function;  // null if the manifest is invalid and never was valid
   // Set if the newest manifest is wrong; `function` is then the last good one.
   std::optional<v1::Problem> problem;
-  // Lower-case hexadecimal digest of the artifact's present content; "" while it cannot be read, with
-  // `artifact_problem`.
+  // The module's own digest, lower-case hexadecimal, which a runtime checks; "" if nobody knows it beforehand.
   std::string artifact_sha256;
-  // Where a runtime can read that content, unchanged for as long as a replica uses it.
+  // Which content the artifact has now, where its digest does not say: two that differ are different revisions. Both
+  // are "" while the content is not known, with `artifact_problem`.
+  std::string artifact_identity = {};
+  // Where a runtime can read that content, unchanged for as long as a replica uses it; or, if `artifact_bytes` is set,
+  // the content itself.
   std::string artifact_path;
+  std::shared_ptr<const std::string> artifact_bytes = nullptr;
   std::optional<v1::Problem> artifact_problem;
+  // What replicas are made from that cannot be changed once they run (image, resources …); "" if there is no such
+  // thing. A replica of another template serves on until enough of this one do.
+  std::string replica_template = {};
+  // As it was last written, by whatever operator; nothing if it never was, or the cluster keeps none.
+  std::optional<FunctionStatus> status = {};
 };
 
 struct EventRecord {

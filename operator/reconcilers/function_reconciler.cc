@@ -24,6 +24,8 @@ const char* PhaseName(const ReplicaState& replica) {
       return "starting";
     case ReplicaPhase::kRunning:
       return replica.revision.empty() ? "loading" : "running";
+    case ReplicaPhase::kEnding:
+      return "draining";
     case ReplicaPhase::kFailed:
       break;
   }

@@ -449,7 +449,7 @@ TEST_F(FunctionReconcilerTest, VerifiesWhatAGatewayCannotReach) {
 }
 
 TEST_F(FunctionReconcilerTest, AdoptsReplicasOfAnOperatorBeforeIt) {
-  const std::string revision = MakeRevision(rig_.Hello().function, "/artifacts/aa.so", "aa").name;
+  const std::string revision = MakeRevision(rig_.Hello())->name;
   for (const char* name : {"hello-x", "hello-y"}) {
     rig_.cluster_.AddReplica({.name = name,
                               .function = Rig::kKey,
@@ -465,6 +465,80 @@ TEST_F(FunctionReconcilerTest, AdoptsReplicasOfAnOperatorBeforeIt) {
   EXPECT_EQ(rig_.cluster_.created(), 0);
   EXPECT_EQ(rig_.cluster_.deleted(), 0);
   EXPECT_THAT(rig_.client_.Loads(), IsEmpty()) << "they have the revision already";
+}
+
+TEST_F(FunctionReconcilerTest, WritesNothingThatAnEarlierOperatorWroteAlready) {
+  rig_.cluster_.Apply(rig_.Hello());
+  rig_.Settle();
+  FunctionObject object = rig_.Hello();
+  object.status = rig_.cluster_.Status(Rig::kKey);
+  Rig next;
+  next.cluster_.Apply(object);
+  next.Settle();
+  EXPECT_EQ(next.cluster_.status_writes(), 0);
+  EXPECT_EQ(next.reconciler_.View(Rig::kKey)->status.url, object.status->url);
+}
+
+TEST_F(FunctionReconcilerTest, ReplacesReplicasOfAnotherTemplateOnceNewOnesServe) {
+  FunctionObject old = rig_.Hello("aa", 2, 20);
+  old.replica_template = "t1";
+  rig_.cluster_.RunAtOnce(true);
+  rig_.cluster_.Apply(old);
+  rig_.Settle();
+  ASSERT_EQ(rig_.endpoints(), 2);
+  rig_.cluster_.RunAtOnce(false);
+  FunctionObject now = rig_.Hello("bb", 2, 20);
+  now.replica_template = "t2";
+  rig_.cluster_.Apply(now);
+  rig_.Settle();
+  EXPECT_EQ(rig_.cluster_.created(), 4);
+  EXPECT_EQ(rig_.endpoints(), 2) << "the old ones serve while the new ones start";
+  EXPECT_THAT(rig_.client_.Loads(), SizeIs(2)) << "and are not given what they cannot have";
+  rig_.cluster_.RunAll();
+  rig_.Settle();
+  rig_.link_.ConfirmAtOnce(true);
+  rig_.link_.Confirm();
+  rig_.Settle();
+  EXPECT_EQ(rig_.endpoints(), 2);
+  EXPECT_EQ(rig_.cluster_.deleted(), 2);
+  for (const Replica& replica : rig_.cluster_.All()) EXPECT_EQ(replica.replica_template, "t2");
+}
+
+TEST_F(FunctionReconcilerTest, LetsAReplicaEndThatSomebodyElseDeleted) {
+  rig_.cluster_.RunAtOnce(true);
+  rig_.cluster_.Apply(rig_.Hello("aa", 1, 20));
+  rig_.Settle();
+  ASSERT_EQ(rig_.endpoints(), 1);
+  rig_.cluster_.SetPhase("hello-1", ReplicaPhase::kEnding);
+  rig_.Settle();
+  EXPECT_EQ(rig_.cluster_.created(), 2);
+  EXPECT_EQ(rig_.cluster_.deleted(), 0) << "it finishes what it has";
+  ASSERT_EQ(rig_.endpoints(), 1);
+  EXPECT_EQ(rig_.link_.Route(Rig::kKey)->endpoints(0).replica(), "hello-2");
+  EXPECT_FALSE(rig_.cluster_.Status(Rig::kKey).last_failure.has_value());
+}
+
+TEST_F(FunctionReconcilerTest, TellsWhatKeepsAReplicaFromStartingAndStopsHoldingRequests) {
+  rig_.cluster_.Apply(rig_.Hello());
+  rig_.link_.Report(Rig::kKey, 0, 1);
+  rig_.Settle();
+  rig_.cluster_.SetBlocked("hello-1", "ImagePullBackOff", "Back-off pulling image \"nowhere/x\"");
+  rig_.Settle();
+  EXPECT_TRUE(rig_.cluster_.HasEvent("ImagePullBackOff"));
+  EXPECT_THAT(rig_.cluster_.Status(Rig::kKey).last_failure->message(), HasSubstr("nowhere/x"));
+  EXPECT_EQ(rig_.cluster_.ConditionOf(Rig::kKey, "Ready").status, ConditionStatus::kFalse);
+  ASSERT_TRUE(rig_.link_.Route(Rig::kKey)->has_unavailable());
+  EXPECT_EQ(rig_.link_.Route(Rig::kKey)->unavailable().reason(), "ImagePullBackOff");
+}
+
+TEST_F(FunctionReconcilerTest, HoldsRequestsWhileAReplicaWaitsForANode) {
+  rig_.cluster_.Apply(rig_.Hello());
+  rig_.link_.Report(Rig::kKey, 0, 1);
+  rig_.Settle();
+  rig_.cluster_.SetBlocked("hello-1", "Unschedulable", "0/1 nodes are available: 1 Insufficient cpu.");
+  rig_.Settle();
+  EXPECT_TRUE(rig_.cluster_.HasEvent("Unschedulable"));
+  EXPECT_FALSE(rig_.link_.Route(Rig::kKey)->has_unavailable());
 }
 
 TEST_F(FunctionReconcilerTest, GivesARouteToWhoHasItAndNamesTheOwnerToTheOther) {

@@ -177,6 +177,7 @@ struct FunctionState {
   std::string noted_manifest_problem;
   std::string noted_artifact_problem;
   std::string noted_conflict;
+  std::string blocked;  // what keeps replicas from starting
   // Made when the function is first active: idle ones have no series.
   prometheus::Gauge* desired_gauge = nullptr;
   prometheus::Gauge* ready_gauge = nullptr;

@@ -18,6 +18,7 @@ constexpr auto kListLag = 10s;        // a replica that was just made may not be
 constexpr auto kDescribedFresh = 2s;  // how long "idle" may be believed when choosing whom to stop
 constexpr int kStartFailuresToRefuse = 3;
 constexpr std::size_t kEventsKept = 32;
+constexpr std::string_view kUnschedulable = "Unschedulable";
 
 }  // namespace
 
@@ -36,6 +37,7 @@ Result Reconciliation::Run() {
     // (its timeout) is kept.
     state_.object = *std::move(object);
   }
+  Remember();
   ListReplicas();
   TakeInbox();
   if (gone) return Retire();
@@ -61,6 +63,29 @@ Result Reconciliation::Run() {
   return Finish();
 }
 
+// Takes over what an earlier operator wrote down.
+void Reconciliation::Remember() {
+  if (state_.written || !state_.object.status) return;
+  state_.written = state_.object.status;
+  state_.last_failure = state_.written->last_failure;
+  state_.last_failure_time = state_.written->last_failure_time;
+  std::lock_guard lock(state_.view_mutex);
+  state_.view_status = *state_.written;
+}
+
+void Reconciliation::NoteBlocked(const ReplicaState& replica) {
+  // One that cannot be scheduled now may be in a moment, when another node comes: those who ask may wait for that.
+  if (replica.seen.reason != kUnschedulable) blocked_ = true;
+  const std::string blocked = fmt::format("{}: {}", replica.seen.reason, replica.seen.message);
+  if (state_.blocked == blocked) return;
+  state_.blocked = blocked;
+  v1::Problem problem;
+  problem.set_component("operator");
+  problem.set_reason(replica.seen.reason);
+  problem.set_message(fmt::format("replica {} does not start: {}", replica.seen.name, replica.seen.message));
+  NoteFailure(std::move(problem));
+}
+
 void Reconciliation::ListReplicas() {
   for (auto& [name, replica] : state_.replicas) replica.listed = false;
   std::int32_t found = 0;
@@ -82,9 +107,15 @@ void Reconciliation::ListReplicas() {
         state_.cold_start && state_.cold_start->replica == replica.seen.name) {
       state_.cold_start->running = now_;
     }
+    if (replica.seen.phase == ReplicaPhase::kEnding && replica.stage < ReplicaStage::kDeleted) {
+      // Somebody deleted it, or its node is being emptied. It finishes what it has by itself, within its timeout.
+      replica.stage = ReplicaStage::kDeleted;
+      replica.deleted_at = now_ + Timeout();
+    }
+    if (replica.seen.phase == ReplicaPhase::kStarting && !replica.seen.reason.empty()) NoteBlocked(replica);
     if (replica.seen.phase == ReplicaPhase::kFailed && !replica.lost &&
         replica.stage < ReplicaStage::kDrained) {
-      Lose(replica, "ReplicaFailed",
+      Lose(replica, replica.seen.reason.empty() ? "ReplicaFailed" : replica.seen.reason,
            fmt::format("replica {} ended by itself: {}", replica.seen.name, replica.seen.message));
     }
   }
@@ -126,11 +157,7 @@ void Reconciliation::ChooseRevision() {
     state_.noted_artifact_problem.clear();
   }
 
-  if (object.artifact_problem || object.artifact_sha256.empty()) {
-    state_.wanted.reset();
-  } else {
-    state_.wanted = MakeRevision(object.function, object.artifact_path, object.artifact_sha256);
-  }
+  state_.wanted = MakeRevision(object);
   if (state_.refused && (!state_.wanted || state_.refused->revision != state_.wanted->name))
     state_.refused.reset();
   if (state_.refused && state_.refused->retry_at > now_) WakeAt(state_.refused->retry_at);
@@ -145,6 +172,11 @@ bool Reconciliation::Alive(const ReplicaState& replica) const {
   return replica.stage == ReplicaStage::kServing && !replica.lost;
 }
 
+bool Reconciliation::Fits(const ReplicaState& replica) const {
+  const std::string& wanted = state_.object.replica_template;
+  return wanted.empty() || replica.seen.replica_template.empty() || replica.seen.replica_template == wanted;
+}
+
 bool Reconciliation::IsEndpoint(const ReplicaState& replica) const {
   return Alive(replica) && replica.seen.phase == ReplicaPhase::kRunning && !replica.revision.empty();
 }
@@ -154,14 +186,15 @@ std::chrono::milliseconds Reconciliation::Timeout() const {
 }
 
 void Reconciliation::Scale(std::int32_t desired) {
-  const auto alive =
-      static_cast<std::int32_t>(std::count_if(state_.replicas.begin(), state_.replicas.end(),
-                                              [&](const auto& entry) { return Alive(entry.second); }));
-  if (alive < desired) {
-    CreateReplicas(desired - alive);
-  } else if (alive > desired) {
-    RemoveReplicas(alive - desired);
+  const auto fitting = static_cast<std::int32_t>(
+      std::count_if(state_.replicas.begin(), state_.replicas.end(),
+                    [&](const auto& entry) { return Alive(entry.second) && Fits(entry.second); }));
+  if (fitting < desired) {
+    CreateReplicas(desired - fitting);
+  } else if (fitting > desired) {
+    RemoveReplicas(fitting - desired);
   }
+  RemoveOutdated(desired);
   if (desired != state_.last_desired) {
     const auto decision = parts_.scaler.Latest(state_.key);
     Record(false, "Scaled",
@@ -175,7 +208,7 @@ void Reconciliation::CreateReplicas(std::int32_t missing) {
   // One that was about to go is there already.
   for (auto& [name, replica] : state_.replicas) {
     if (missing == 0) return;
-    if (replica.stage != ReplicaStage::kLeaving || replica.lost) continue;
+    if (replica.stage != ReplicaStage::kLeaving || replica.lost || !Fits(replica)) continue;
     replica.stage = ReplicaStage::kServing;
     replica.leave_version = 0;
     --missing;
@@ -202,6 +235,7 @@ void Reconciliation::CreateReplicas(std::int32_t missing) {
     ReplicaState& replica = state_.replicas[*name];
     replica.seen.name = *name;
     replica.seen.function = state_.key;
+    replica.seen.replica_template = state_.object.replica_template;
     replica.added = now_;
     replica.known = true;
     if (from_zero && !state_.cold_start) {
@@ -224,7 +258,7 @@ void Reconciliation::RemoveReplicas(std::int32_t excess) {
   bool asking = false;
   std::int32_t alive = 0;
   for (auto& [name, replica] : state_.replicas) {
-    if (!Alive(replica)) continue;
+    if (!Alive(replica) || !Fits(replica)) continue;
     ++alive;
     const bool endpoint = IsEndpoint(replica);
     candidates.push_back(
@@ -235,7 +269,7 @@ void Reconciliation::RemoveReplicas(std::int32_t excess) {
   if (excess < alive && useless < excess) {
     // Idle ones go first: ask which are.
     for (auto& [name, replica] : state_.replicas) {
-      if (!IsEndpoint(replica) || now_ - replica.described_at < kDescribedFresh) continue;
+      if (!IsEndpoint(replica) || !Fits(replica) || now_ - replica.described_at < kDescribedFresh) continue;
       asking = true;
       if (replica.call == ReplicaState::Call::kNone) StartDescribe(name, replica);
     }
@@ -246,11 +280,27 @@ void Reconciliation::RemoveReplicas(std::int32_t excess) {
   });
   for (const Candidate& candidate : candidates) {
     if (excess-- == 0) return;
-    ReplicaState& replica = state_.replicas[candidate.name];
-    replica.stage = ReplicaStage::kLeaving;
-    replica.leave_version = 0;
-    replica.leave_deadline = now_ + options_.confirm_timeout;
+    Leave(state_.replicas[candidate.name]);
   }
+}
+
+void Reconciliation::RemoveOutdated(std::int32_t desired) {
+  const Revision* target = Target();
+  const auto serving = static_cast<std::int32_t>(
+      std::count_if(state_.replicas.begin(), state_.replicas.end(), [&](const auto& entry) {
+        const ReplicaState& replica = entry.second;
+        return IsEndpoint(replica) && Fits(replica) && target != nullptr && replica.revision == target->name;
+      }));
+  if (serving < desired) return;  // those that are outdated serve until then
+  for (auto& [name, replica] : state_.replicas) {
+    if (Alive(replica) && !Fits(replica)) Leave(replica);
+  }
+}
+
+void Reconciliation::Leave(ReplicaState& replica) {
+  replica.stage = ReplicaStage::kLeaving;
+  replica.leave_version = 0;
+  replica.leave_deadline = now_ + options_.confirm_timeout;
 }
 
 void Reconciliation::Load() {
@@ -268,7 +318,7 @@ void Reconciliation::Load() {
     if (!Alive(replica) || replica.seen.phase != ReplicaPhase::kRunning) continue;
     if (replica.call != ReplicaState::Call::kNone) continue;
     const bool ask = !replica.known || replica.suspect;
-    if (!ask && (target == nullptr || replica.revision == target->name)) continue;
+    if (!ask && (target == nullptr || replica.revision == target->name || !Fits(replica))) continue;
     if (now_ < replica.not_before) {
       WakeAt(replica.not_before);
       continue;
@@ -297,6 +347,7 @@ std::optional<v1::Problem> Reconciliation::Unavailable() const {
     problem.set_message("the function's artifact has not been read yet; try again in a moment");
     return problem;
   }
+  if (blocked_) return state_.last_failure;
   // Asking again and again helps nobody who waits. Once nobody does, the next request may try.
   if (state_.start_failures >= kStartFailuresToRefuse && state_.last_desired > 0) return state_.last_failure;
   return std::nullopt;

@@ -36,11 +36,14 @@ class Reconciliation {
   void Refuse(const Revision& revision, v1::Problem problem);
 
   // The steps of a pass.
+  void Remember();
   void ListReplicas();
   void ChooseRevision();
   void Scale(std::int32_t desired);
   void CreateReplicas(std::int32_t missing);
   void RemoveReplicas(std::int32_t excess);
+  void RemoveOutdated(std::int32_t desired);
+  void Leave(ReplicaState& replica);
   void Load();
   void Publish();
   void MoveLeaving();
@@ -51,6 +54,8 @@ class Reconciliation {
 
   bool Alive(const ReplicaState& replica) const;
   bool IsEndpoint(const ReplicaState& replica) const;
+  // Whether it was made as replicas are made now, so that it can serve what is wanted.
+  bool Fits(const ReplicaState& replica) const;
   // The revision that replicas should have now; null if there is none that could serve.
   const Revision* Target() const;
   // Why requests cannot be served at all; nothing if they can, or if that is still to be seen.
@@ -61,6 +66,8 @@ class Reconciliation {
   void StartDescribe(const std::string& name, ReplicaState& replica);
   void StartDrain(const std::string& name, ReplicaState& replica);
 
+  // Notes what keeps a replica from starting.
+  void NoteBlocked(const ReplicaState& replica);
   void Lose(ReplicaState& replica, const std::string& reason, const std::string& message);
   void NoteFailure(v1::Problem problem);
   void Record(bool warning, const std::string& reason, const std::string& message);
@@ -79,6 +86,7 @@ class Reconciliation {
   std::vector<std::string> gone_;
   bool retired_ = false;
   bool settled_ = false;
+  bool blocked_ = false;  // a replica cannot start, and waiting does not help
 };
 
 }  // namespace mayfly::op

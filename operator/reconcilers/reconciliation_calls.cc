@@ -84,6 +84,7 @@ void Reconciliation::Take(const LoadDone& done) {
     replica.loaded_at = done.end;
     state_.start_failures = 0;
     state_.create_kills = 0;
+    state_.blocked.clear();
     if (state_.refused && state_.refused->revision == done.revision.name) state_.refused.reset();
     if (!state_.good || state_.good->name != done.revision.name) {
       Record(false, "RevisionLoaded", fmt::format("revision {} serves", done.revision.name));

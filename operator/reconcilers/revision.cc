@@ -1,10 +1,10 @@
 #include "operator/reconcilers/revision.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
-#include <array>
 #include <utility>
+
+#include "operator/api/digest.h"
 
 namespace mayfly::op {
 namespace {
@@ -12,22 +12,17 @@ namespace {
 // Appends a field so that no two lists of fields give the same text.
 void Append(std::string& text, std::string_view field) { text += fmt::format("{}:{};", field.size(), field); }
 
-std::string ShortHash(const std::string& text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (int i = 0; i < 5; ++i) hex += fmt::format("{:02x}", digest[static_cast<std::size_t>(i)]);
-  return hex;
-}
+std::string ShortHash(const std::string& text) { return Sha256Hex(text).substr(0, 10); }
 
 }  // namespace
 
-Revision MakeRevision(std::shared_ptr<const Function> function, std::string artifact_path,
-                      std::string artifact_sha256) {
-  const FunctionSpec& spec = function->spec;
+std::optional<Revision> MakeRevision(const FunctionObject& object) {
+  const std::string& identity =
+      object.artifact_identity.empty() ? object.artifact_sha256 : object.artifact_identity;
+  if (object.function == nullptr || object.artifact_problem || identity.empty()) return std::nullopt;
+  const FunctionSpec& spec = object.function->spec;
   std::string text;
-  Append(text, artifact_sha256);
+  Append(text, identity);
   Append(text, spec.handler);
   Append(text, spec.config_json);
   for (const auto& [name, value] : spec.environment) {
@@ -35,10 +30,11 @@ Revision MakeRevision(std::shared_ptr<const Function> function, std::string arti
     Append(text, value);
   }
   Append(text, fmt::format("{}/{}/{}", spec.concurrency, spec.memory_limit_bytes, spec.max_request_bytes));
-  return {.name = ShortHash(text),
-          .function = std::move(function),
-          .artifact_path = std::move(artifact_path),
-          .artifact_sha256 = std::move(artifact_sha256)};
+  return Revision{.name = ShortHash(text),
+                  .function = object.function,
+                  .artifact_path = object.artifact_path,
+                  .artifact_sha256 = object.artifact_sha256,
+                  .artifact_bytes = object.artifact_bytes};
 }
 
 v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch) {
@@ -47,7 +43,11 @@ v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch) {
   request.set_epoch(epoch);
   request.set_function(revision.function->Key());
   request.set_revision(revision.name);
-  request.set_path(revision.artifact_path);
+  if (revision.artifact_bytes != nullptr) {
+    request.set_inline_(*revision.artifact_bytes);
+  } else {
+    request.set_path(revision.artifact_path);
+  }
   request.set_sha256(revision.artifact_sha256);
   request.set_handler(spec.handler);
   request.set_config_json(spec.config_json);

@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "mayfly/v1/runtime.pb.h"
 #include "operator/api/function.h"
+#include "operator/controller/cluster.h"
 
 namespace mayfly::op {
 
@@ -17,12 +19,12 @@ struct Revision {
   std::string name;  // 10 hexadecimal digits
   std::shared_ptr<const Function> function;
   std::string artifact_path;
-  std::string artifact_sha256;
+  std::string artifact_sha256;                        // "" if it is not known
+  std::shared_ptr<const std::string> artifact_bytes;  // null: at artifact_path
 };
 
-// REQUIRES: `function` is not null and `artifact_sha256` not empty.
-Revision MakeRevision(std::shared_ptr<const Function> function, std::string artifact_path,
-                      std::string artifact_sha256);
+// The revision that `object` wants; nothing while it has no function, or its artifact is not known.
+std::optional<Revision> MakeRevision(const FunctionObject& object);
 
 // What a runtime is told to make `revision` serve.
 v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch);

@@ -12,7 +12,32 @@ std::string NameOf(const std::function<void(Function&)>& change, const std::stri
   auto function = std::make_shared<Function>();
   function->name = "f";
   change(*function);
-  return MakeRevision(function, "/a.so", sha256).name;
+  FunctionObject object;
+  object.function = std::move(function);
+  object.artifact_sha256 = sha256;
+  object.artifact_path = "/a.so";
+  return MakeRevision(object)->name;
+}
+
+TEST(RevisionTest, IsNoneWhileTheArtifactIsNotKnown) {
+  FunctionObject object;
+  EXPECT_FALSE(MakeRevision(object).has_value());
+  object.function = std::make_shared<const Function>();
+  EXPECT_FALSE(MakeRevision(object).has_value());
+  object.artifact_identity = "registry/image@sha256:aa";
+  EXPECT_TRUE(MakeRevision(object).has_value());
+  object.artifact_problem.emplace();
+  EXPECT_FALSE(MakeRevision(object).has_value());
+}
+
+TEST(RevisionTest, HandsTheBytesToTheRuntimeWhereThereIsNoPath) {
+  FunctionObject object;
+  object.function = std::make_shared<const Function>();
+  object.artifact_sha256 = "aa";
+  object.artifact_bytes = std::make_shared<const std::string>("ELF");
+  const v1::LoadRequest request = MakeLoadRequest(*MakeRevision(object), 1);
+  EXPECT_EQ(request.inline_(), "ELF");
+  EXPECT_FALSE(request.has_path());
 }
 
 TEST(RevisionTest, IsNamedByWhatTheCodeDependsOn) {

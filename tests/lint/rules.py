@@ -29,6 +29,8 @@ INCLUDES = {
     "operator/controller": ["operator/api"],
     "operator/kube": ["operator/api"],
     "operator/local": ["operator/api", "operator/controller"],
+    "operator/pods": ["operator/api", "operator/controller", "operator/kube"],
+    "operator/bin": ["admin", "operator"],
     "operator/reconcilers": ["operator/api", "operator/autoscaler", "operator/control", "operator/controller"],
     "cli": ["admin", "base", "gateway", "operator", "proto", "sdk"],
     "examples": ["sdk"],
@@ -45,7 +47,7 @@ STANDALONE = ["examples", "tests/modules"]
 # Tests and benchmarks may include any.
 LIBRARY_OWNERS = {
     r"boost/": ["admin", "gateway/http"],
-    r"CLI/": ["cli", "gateway/bin", "runtime/bin"],
+    r"CLI/": ["cli", "gateway/bin", "operator/bin", "runtime/bin"],
     r"curl/": ["operator/kube"],
     r"dlfcn\.h": ["runtime/worker", "sdk"],
     r"dwarf\.h|elfutils/": ["runtime/symbolizer"],

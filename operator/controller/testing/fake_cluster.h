@@ -68,6 +68,14 @@ class FakeCluster final : public Cluster {
     }
     Changed(key);
   }
+  // What keeps a replica from starting.
+  void SetBlocked(const std::string& name, const std::string& reason, const std::string& message) {
+    {
+      std::lock_guard lock(mutex_);
+      replicas_[name].reason = reason;
+    }
+    SetPhase(name, ReplicaPhase::kStarting, message);
+  }
   // Every replica that starts, runs.
   void RunAll() {
     for (const Replica& replica : All()) {
@@ -167,6 +175,7 @@ class FakeCluster final : public Cluster {
                          .phase = runs ? ReplicaPhase::kRunning : ReplicaPhase::kStarting,
                          .address = "unix:/" + name,
                          .message = {},
+                         .replica_template = TemplateLocked(function.Key()),
                          .created = {}};
     }
     if (runs) Changed(function.Key());
@@ -200,6 +209,10 @@ class FakeCluster final : public Cluster {
   }
 
  private:
+  std::string TemplateLocked(const std::string& key) const {
+    const auto found = functions_.find(key);
+    return found == functions_.end() ? "" : found->second.replica_template;
+  }
   void Changed(const std::string& key) {
     std::lock_guard lock(watch_mutex_);
     if (changed_) changed_(key);

@@ -1,0 +1,38 @@
+// What an operator does while it leads: one set of parts, made when it begins to and gone when it ends.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/status.h"
+#include "operator/bin/options.h"
+#include "operator/control/control_server.h"
+#include "operator/control/grpc_replica_client.h"
+#include "operator/kube/event_recorder.h"
+#include "operator/operator.h"
+
+namespace mayfly::op {
+
+class Leadership {
+ public:
+  // Listens for gateways, reads what there is, and reconciles from then on. What is referred to must outlive it.
+  static absl::StatusOr<std::unique_ptr<Leadership>> Begin(const ProgramOptions& options, std::int64_t epoch,
+                                                           kube::Client& client, const base::Clock& clock,
+                                                           base::Metrics& metrics);
+  // Ends within seconds. Pods are left as they are; gateways go on with the routes they have.
+  ~Leadership();
+
+ private:
+  Leadership() = default;
+
+  // In the order in which they are made; each uses those before it.
+  std::unique_ptr<kube::EventRecorder> events_;
+  std::unique_ptr<KubernetesCluster> cluster_;
+  std::unique_ptr<GrpcReplicaClient> replicas_;
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<Operator> operator_;
+};
+
+}  // namespace mayfly::op

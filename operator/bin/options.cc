@@ -1,0 +1,71 @@
+#include "operator/bin/options.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <random>
+
+namespace mayfly::op {
+namespace {
+
+// This process and no other: a container that is restarted in its pod is another candidate.
+std::string NewIdentity() {
+  char host[256] = {};
+  if (::gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
+  std::random_device random;
+  return fmt::format("{}_{:08x}", host, random());
+}
+
+}  // namespace
+
+std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) {
+  CLI::App app(
+      "The brain of Mayfly in a Kubernetes cluster: makes pods as Functions and their demand ask for.\n"
+      "Several may run; one leads. Gateways dial --control.",
+      "mayfly-operator");
+  options.election.name = "mayfly-operator";
+  options.election.space = "mayfly-system";
+  app.add_option("--kubeconfig", options.kube.file,
+                 "Where the API server is (default: as kubectl, or this pod's service account)");
+  app.add_option("--context", options.kube.context, "A context of the kubeconfig");
+  app.add_option("--namespace", options.cluster.space, "Look after this namespace alone (default: all)");
+  app.add_option("--runtime-image", options.cluster.pods.image, "Image of replicas' pods")->required();
+  app.add_option("--image-pull-policy", options.cluster.pods.image_pull_policy, "of that image")
+      ->check(CLI::IsMember({"Always", "IfNotPresent", "Never"}));
+  app.add_option("--control", options.control_address, "Where gateways dial: HOST:PORT")
+      ->capture_default_str();
+  app.add_option("--admin", options.admin_address, "Where /metrics, /healthz and /readyz are: HOST:PORT");
+  app.add_option("--base-url", options.base_url,
+                 "What status.url begins with: where the gateways are reached");
+  app.add_option("--lease-namespace", options.election.space, "Where the Lease is by which one leads")
+      ->capture_default_str();
+  app.add_option("--lease-name", options.election.name, "Its name")->capture_default_str();
+  app.add_option("--identity", options.election.identity,
+                 "This candidate's name (default: the host's, and chance)");
+  app.add_option("--workers", options.workers, "Functions reconciled at once")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_option("--kube-qps", options.queries_per_second, "Requests a second to the API server, at most")
+      ->check(CLI::Range(1.0, 10'000.0))
+      ->capture_default_str();
+  app.add_option("--log-level", options.log_level, "debug, info, warn or error")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, base::log::Level>{{"debug", base::log::Level::kDebug},
+                                                  {"info", base::log::Level::kInfo},
+                                                  {"warn", base::log::Level::kWarn},
+                                                  {"error", base::log::Level::kError}}));
+  app.add_option("--log-format", options.log_format, "logfmt or json")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, base::log::Format>{
+          {"logfmt", base::log::Format::kLogfmt}, {"json", base::log::Format::kJson}}));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  if (options.election.identity.empty()) options.election.identity = NewIdentity();
+  return std::nullopt;
+}
+
+}  // namespace mayfly::op

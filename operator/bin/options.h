@@ -1,0 +1,30 @@
+// What mayfly-operator is told on its command line.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/log.h"
+#include "operator/kube/leader_elector.h"
+#include "operator/kube/load_config.h"
+#include "operator/pods/kubernetes_cluster.h"
+
+namespace mayfly::op {
+
+struct ProgramOptions {
+  kube::LoadOptions kube;
+  KubernetesClusterOptions cluster;
+  kube::LeaderElectorOptions election;
+  std::string control_address = "0.0.0.0:9443";
+  std::string admin_address;
+  std::string base_url;
+  int workers = 4;
+  double queries_per_second = 50;
+  base::log::Level log_level = base::log::Level::kInfo;
+  base::log::Format log_format = base::log::Format::kLogfmt;
+};
+
+// The exit code if the program is to end at once (--help, a mistake), which has been told.
+std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options);
+
+}  // namespace mayfly::op

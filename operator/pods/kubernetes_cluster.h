@@ -1,0 +1,57 @@
+// The KubernetesCluster is the Cluster that an API server keeps: Functions are custom resources, replicas are pods.
+//
+// Both are read from caches that two watches keep; only writes, and the ConfigMaps that carry modules, are calls. A
+// replica's name is its pod's, "namespace/name".
+//
+// What it writes: pods, the status of Functions, Events. A status is written when it differs from the one that the cache
+// has; the times of conditions that did not change are kept.
+//
+// Thread-safe. The watches' threads call `changed`; thread `artifacts` looks after ConfigMaps.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "operator/controller/cluster.h"
+#include "operator/kube/client.h"
+#include "operator/kube/event_recorder.h"
+#include "operator/pods/pod_template.h"
+
+namespace mayfly::op {
+
+// The custom resource.
+const kube::Resource& FunctionResources();
+
+struct KubernetesClusterOptions {
+  std::string space;  // the one namespace to look after; "" for all
+  PodDefaults pods;
+  std::chrono::milliseconds sync_timeout{60'000};
+};
+
+class KubernetesCluster final : public Cluster {
+ public:
+  // All that is referred to must outlive the cluster.
+  KubernetesCluster(kube::Client& client, kube::EventRecorder& events, KubernetesClusterOptions options);
+  ~KubernetesCluster() override;
+
+  // kDeadlineExceeded if the API server does not list what there is in time.
+  absl::Status Watch(std::function<void(const std::string& function)> changed) override;
+  void Unwatch() override;
+
+  std::vector<std::string> Functions() const override;
+  absl::StatusOr<FunctionObject> GetFunction(const std::string& function) const override;
+  std::vector<Replica> Replicas(const std::string& function) const override;
+  absl::StatusOr<std::string> CreateReplica(const Function& function) override;
+  absl::Status DeleteReplica(const std::string& replica, std::chrono::milliseconds grace) override;
+  absl::Status WriteStatus(const std::string& function, const FunctionStatus& status) override;
+  void RecordEvent(const EventRecord& event) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mayfly::op
