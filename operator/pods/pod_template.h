@@ -15,11 +15,11 @@ namespace mayfly::op {
 
 // What the operator adds to what a function's manifest says.
 struct PodDefaults {
-  std::string image;                // of the runtime
-  std::string image_pull_policy;    // "": Kubernetes' own choice
-  std::string tls_secret;           // in the function's namespace; "": no TLS
-  std::uint16_t port = 9000;        // gRPC
-  std::uint16_t admin_port = 9090;  // /metrics, /readyz
+  std::string image;                   // of the runtime
+  std::string image_pull_policy = {};  // "": Kubernetes' own choice
+  std::string tls_secret = {};         // in the function's namespace; "": no TLS
+  std::uint16_t port = 9000;           // gRPC
+  std::uint16_t admin_port = 9090;     // /metrics, /readyz
   std::map<std::string, std::string> requests{{"cpu", "50m"},
                                               {"memory", "64Mi"}};  // where a manifest has none
 };
