@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -99,9 +101,11 @@ class AdminPages : public ::testing::Test {
                    [](const Request& request) { return Reply{201, "text/plain", request.body}; });
     const auto bound = server_.Start("127.0.0.1:0");
     ASSERT_TRUE(bound.ok()) << bound.status();
+    port_ = static_cast<std::uint16_t>(std::stoi(bound->substr(bound->rfind(':') + 1)));
     client_ = std::make_unique<httplib::Client>("http://" + *bound);
   }
 
+  std::uint16_t port_ = 0;
   base::Metrics metrics_;
   AdminServer server_{metrics_, [] { return std::string(); }};
   std::unique_ptr<httplib::Client> client_;
@@ -143,7 +147,7 @@ TEST_F(AdminPages, ClosesConnectionsBeyondItsLimitAndServesAgainOnceSomeAreGone)
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(client_->port()));
+    address.sin_port = htons(port_);
     EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
     return fd;
   };
