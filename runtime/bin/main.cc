@@ -41,6 +41,8 @@ int main(int argc, char** argv) {
   base::log::Init("runtime", options.log_level, options.log_format);
   runtime::HardenProcess(options.parent_death);
   runtime::BlockSignals();
+  if (const absl::Status files = runtime::CheckDescriptorLimit(); !files.ok())
+    return Fail(std::string(files.message()));
   if (::access(options.worker.c_str(), X_OK) != 0) {
     return Fail(fmt::format("the worker program {} is not there; name it with --worker", options.worker));
   }

@@ -13,6 +13,9 @@
 namespace mayfly::runtime {
 namespace {
 
+// Workers put what they keep at descriptors around 240; what listens and serves here needs some too.
+constexpr rlim_t kLeastDescriptors = 512;
+
 sigset_t EndSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -69,6 +72,14 @@ absl::StatusOr<std::string> EmptyFolder(const std::string& path) {
                                          " for temporary files: " + error.message());
   }
   return absolute.string();
+}
+
+absl::Status CheckDescriptorLimit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= kLeastDescriptors) return absl::OkStatus();
+  return absl::FailedPreconditionError("this process may open " + std::to_string(files.rlim_cur) +
+                                       " files, and needs " + std::to_string(kLeastDescriptors) +
+                                       ": raise the limit (ulimit -n, LimitNOFILE= of systemd)");
 }
 
 void TellReady(int fd) {

@@ -24,6 +24,10 @@ int AwaitSignal(std::optional<std::chrono::milliseconds> timeout);
 // path.
 absl::StatusOr<std::string> EmptyFolder(const std::string& path);
 
+// What is wrong with this process's limit of open files, if anything: with too few of them every load would fail, and the
+// module be blamed. To be called after HardenProcess().
+absl::Status CheckDescriptorLimit();
+
 // Writes a byte to `fd` and closes it; nothing if it is negative.
 void TellReady(int fd);
 

@@ -15,7 +15,6 @@ namespace mayfly::ipc {
 
 struct SpawnCommand {
   std::uint64_t token;  // names the worker in the answer
-  std::uint64_t channel_bytes;
 };
 inline constexpr std::size_t kSpawnDescriptors = 3;
 

@@ -19,7 +19,7 @@ struct LaunchBlock {
   std::string config_json;
   std::string temporary_folder;  // the only place where user code may write
   std::vector<std::pair<std::string, std::string>> environment;
-  std::uint64_t memory_bytes = 0;       // 0: no limit of the address space's data
+  std::uint64_t memory_bytes = 0;       // bounds the address space's data
   std::uint32_t max_tasks = 0;          // processes and threads of the fork server and all its workers
   std::uint64_t max_request_bytes = 0;  // fixes the channel's size
   std::int32_t runtime_pid = 0;

@@ -49,7 +49,6 @@ class Channel {
   bool Intact() const;
   // Has the worker ring the doorbell at its next record.
   void Arm();
-  void Disarm() { header_.armed.store(0, std::memory_order_relaxed); }
 
   // Another process takes the place of one that died before it took what was given.
   // `given`: whether what lies in the request area is complete and was announced.

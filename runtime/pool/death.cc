@@ -46,7 +46,9 @@ std::string Describe(int signal, const CrashNotes& notes) {
   switch (signal) {
     case SIGSEGV:
       if (notes.kind != ipc::CrashKind::kSignal)
-        return "the handler touched memory that is not its own (SIGSEGV)";
+        return "the handler touched memory that is not its own (SIGSEGV), and left no trace: perhaps a "
+               "thread that it "
+               "started has used up its stack";
       return fmt::format("the handler touched memory that is not its own, at address {:#x} (SIGSEGV)",
                          notes.address);
     case SIGBUS:
@@ -98,13 +100,9 @@ Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_byt
   const int signal = WTERMSIG(wait_status);
   switch (notes.kind) {
     case ipc::CrashKind::kOutOfMemory:
-      if (memory_bytes != 0) {
-        return Make(v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
-                    fmt::format("the handler was refused more memory (std::bad_alloc) at its limit of {} MiB",
-                                memory_bytes >> 20));
-      }
       return Make(v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
-                  "the handler was refused more memory (std::bad_alloc)");
+                  fmt::format("the handler was refused more memory (std::bad_alloc) at its limit of {} MiB",
+                              memory_bytes >> 20));
     case ipc::CrashKind::kException:
       if (signal == SIGABRT) {
         return Make(v1::OUTCOME_CRASHED, "UncaughtException", "an exception left the handler: " + notes.text);

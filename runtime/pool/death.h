@@ -24,7 +24,7 @@ struct Death {
   v1::Problem problem;
 };
 
-// `wait_status` is what wait(2) says of the process; `memory_bytes` its limit, 0 if none.
+// `wait_status` is what wait(2) says of the process; `memory_bytes` its limit.
 Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_bytes);
 
 }  // namespace mayfly::runtime

@@ -194,6 +194,45 @@ TEST_F(WorkerPoolTest, MemoryWithoutBoundIsStoppedAtTheLimit) {
   EXPECT_EQ(Run("mb=50")->body(), "50 MB");
 }
 
+TEST_F(WorkerPoolTest, MemoryOfChildrenCountsWithTheirWorkers) {
+  PoolOptions options = TestOptions("grows");
+  options.worker_memory_bytes = 100u << 20;
+  Open(options);
+  auto sink = HarmThenOk("grows", v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory", "children=4&mb=60&ms=10000");
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr("processes that it started"));
+  EXPECT_EQ(Run("children=4&mb=10&ms=100")->body(), "4 children");
+}
+
+// What children share with their worker counts once.
+TEST_F(WorkerPoolTest, PagesThatChildrenShareWithTheirWorkerCountOnce) {
+  PoolOptions options = TestOptions("allocates");
+  options.worker_memory_bytes = 100u << 20;
+  Open(options);
+  auto sink = Run("mb=60&fork=3&ms=300");
+  EXPECT_EQ(sink->body(), "60 MB") << sink->result().ShortDebugString();
+}
+
+TEST_F(WorkerPoolTest, MemoryThatAnIdleWorkerTakesEndsIt) {
+  PoolOptions options = TestOptions("grows");
+  options.worker_memory_bytes = 100u << 20;
+  Open(options);
+  const pid_t worker = static_cast<pid_t>(std::stol(Run("later&mb=200")->body()));
+  EXPECT_TRUE(Eventually([worker] { return kill(worker, 0) != 0; }));
+  EXPECT_EQ(Run("ok")->body(), "ok");
+}
+
+TEST_F(WorkerPoolTest, TemporaryFolderThatIsFullIsEmptied) {
+  PoolOptions options = TestOptions("leaves_files");
+  options.temporary_bytes = 10u << 20;
+  Open(options);
+  const std::string small = Run("mb=1")->body();
+  EXPECT_EQ(access(small.c_str(), F_OK), 0) << small;
+  const std::string large = Run("mb=20")->body();
+  EXPECT_TRUE(
+      Eventually([&] { return access(large.c_str(), F_OK) != 0 && access(small.c_str(), F_OK) != 0; }));
+  HarmThenOk("leaves_files", v1::OUTCOME_CRASHED, "TemporaryFolderFull", "mb=20&ms=9000");
+}
+
 TEST_F(WorkerPoolTest, FloodOfLogLinesDoesNotHoldAnythingUp) {
   Open("floods_log");
   EXPECT_EQ(Run("lines=20000")->result().outcome(), v1::OUTCOME_OK);

@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <system_error>
 #include <thread>
 
 #include "base/log.h"
 #include "base/thread.h"
 #include "runtime/pool/backtrace.h"
+#include "runtime/pool/folder_use.h"
 #include "runtime/pool/memory_limit.h"
 #include "runtime/pool/request_writer.h"
 #include "runtime/pool/spawn.h"
@@ -27,6 +29,7 @@ namespace {
 // be touched in kPeakAlwaysAfter, a few MiB; the worker's next reading has it, for the kernel keeps the mark.
 constexpr auto kPeakAlwaysAfter = std::chrono::microseconds(250);
 constexpr auto kPeakEvery = std::chrono::milliseconds(100);
+constexpr auto kEmptyTimeout = std::chrono::seconds(1);
 constexpr auto kShortSleep = std::chrono::milliseconds(50);
 
 std::uint64_t MonotonicNanoseconds(std::chrono::steady_clock::time_point time) {
@@ -59,9 +62,15 @@ bool PoolCore::Open(v1::Problem& problem) {
   problem.set_reason("RuntimeFailed");
   // Workers are forked by a process in between, and become children of this one.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  std::error_code error;
   const std::filesystem::path parent = options_.temporary_parent.empty()
-                                           ? std::filesystem::temp_directory_path()
+                                           ? std::filesystem::temp_directory_path(error)
                                            : std::filesystem::path(options_.temporary_parent);
+  if (error) {
+    problem.set_message("there is no folder for temporary files; set TMPDIR to one that is there: " +
+                        error.message());
+    return false;
+  }
   std::string folder = (parent / "mayfly-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) {
     problem.set_message("cannot make a temporary folder " + folder + ": " + strerror(errno));
@@ -74,7 +83,12 @@ bool PoolCore::Open(v1::Problem& problem) {
     problem.set_message(std::string("cannot make an epoll: ") + strerror(errno));
     return false;
   }
-  thread_ = base::StartThread("worker-pool", [this](std::stop_token) { Run(); });
+  try {
+    thread_ = base::StartThread("worker-pool", [this](std::stop_token) { Run(); });
+  } catch (const std::system_error& no_thread) {
+    problem.set_message(std::string("cannot start a thread: ") + no_thread.what());
+    return false;
+  }
   std::unique_lock lock(mutex_);
   const bool decided =
       changed_.wait_for(lock, options_.create_timeout, [this] { return loaded_ || failed_; });
@@ -101,8 +115,9 @@ void PoolCore::Close() {
   Poke();
   if (thread_.joinable()) thread_.join();
   if (!temporary_folder_.empty()) {
-    std::error_code ignored;
-    std::filesystem::remove_all(temporary_folder_, ignored);
+    // What is not gone by then is for the owner of the folder around it, and blocks nobody here.
+    EmptyFolder(temporary_folder_, std::chrono::steady_clock::now() + kEmptyTimeout);
+    rmdir(temporary_folder_.c_str());
   }
 }
 
@@ -178,7 +193,7 @@ PoolCore::WorkerPtr PoolCore::TakeWorker(std::string& why_not) {
     why_not = "all " + std::to_string(options_.slots) + " slots are busy";
     return nullptr;
   }
-  if (server_failures_ > 1) {
+  if (server_failures_ > 1 && !AnyServerReady()) {
     why_not = "the function's fork server keeps failing: " + problem_.message();
     return nullptr;
   }

@@ -96,19 +96,27 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   int Prepare(Time now);
   void Handle(std::uint64_t data, Time now);
   void Tick(Time now);
-  void CheckLimits(const WorkerPtr& worker);
-  void StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char* reason, std::string message);
   void CheckCalls(Time now);
+  std::string NotReady() const;
   void TakeOutbox(std::vector<Delivery>& outbox);
   void Deliver(std::vector<Delivery>& outbox);
   void Shutdown();
-  bool Watch(int fd, std::uint32_t events, Source source, std::uint64_t key);
+  // `operation` EPOLL_CTL_ADD (1) begins to watch, EPOLL_CTL_MOD (3) changes what is watched already.
+  bool Watch(int fd, std::uint32_t events, Source source, std::uint64_t key, int operation = 1);
+
+  // pool_limits.cc: what workers use. Pool thread, without the mutex; whether any worker was stopped.
+  bool LookAtLimits(Time now);
+  bool LookAtFolder(Time now, bool any_workers);
+  void StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char* reason, std::string message);
 
   // pool_processes.cc: fork servers and workers.
   void StartServer(Time now);
   void ReadControl(const ServerPtr& server, Time now);
   void OnReady(const ServerPtr& server, const std::string& handler, bool forks, LoadTimes times);
   void OnServerExit(const ServerPtr& server, Time now);
+  void EndServer(const ServerPtr& server, const char* reason, std::string message);
+  bool AnyServerReady() const;
+  void RefuseWanted();
   void ForgetServer(const ServerPtr& server);
   void ServeWanted(Time now);
   bool SpawnFrom(const ServerPtr& server, const WorkerPtr& worker);
@@ -156,6 +164,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   Time sleeps_until_{};  // zero while the thread is awake
   Time last_active_{};
   Time next_tick_{};
+  bool limits_due_ = false;  // pool thread only, as is the next
+  Time folder_look_at_{};
   std::uint32_t symbolizing_ = 0;  // crashes whose results wait for their backtraces
   std::vector<Delivery> outbox_;
   bool delivering_ = false;  // what was taken from outbox_ is on its way to its sinks

@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "runtime/pool/pool_core.h"
+#include "runtime/pool/process_registry.h"
 #include "runtime/pool/spawn.h"
-#include "runtime/pool/task_count.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -24,11 +24,11 @@ constexpr int kKeyBits = 56;
 
 }  // namespace
 
-bool PoolCore::Watch(int fd, std::uint32_t events, Source source, std::uint64_t key) {
+bool PoolCore::Watch(int fd, std::uint32_t events, Source source, std::uint64_t key, int operation) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = (static_cast<std::uint64_t>(source) << kKeyBits) | key;
-  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  return epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
 }
 
 void PoolCore::Run() {
@@ -50,6 +50,7 @@ void PoolCore::Run() {
       Deliver(outbox);
       timeout = 0;
     }
+    if (std::exchange(limits_due_, false) && LookAtLimits(std::chrono::steady_clock::now())) timeout = 0;
     const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
     {
       const std::lock_guard lock(mutex_);
@@ -73,6 +74,7 @@ int PoolCore::Prepare(Time now) {
   if (now >= next_tick_) {
     Tick(now);
     next_tick_ = now + kTick;
+    limits_due_ = true;
   }
   ServeWanted(now);
   if (!outbox_.empty()) return 0;
@@ -157,8 +159,12 @@ void PoolCore::CheckCalls(Time now) {
       result.set_outcome(started ? v1::OUTCOME_TIMED_OUT : v1::OUTCOME_NOT_STARTED);
       problem.set_component(started ? "function" : "runtime");
       problem.set_reason("DeadlineExceeded");
-      problem.set_message(started       ? "the handler did not answer in time and was stopped"
-                          : call->given ? "no worker was ready before the deadline"
+      const bool taken = started && worker->channel->taken();
+      problem.set_message(taken ? "the handler did not answer in time and was stopped"
+                          : started
+                              ? "the worker did not begin the invocation in time: after_fork() hangs, or its "
+                                "process is stopped"
+                          : call->given ? NotReady()
                                         : "the request's body was not complete before the deadline");
     }
     // Somebody may still be copying into its memory, which must then not be the next invocation's.
@@ -174,17 +180,28 @@ void PoolCore::CheckCalls(Time now) {
   }
 }
 
+// Why a worker that was wanted did not come, as far as that is known.
+std::string PoolCore::NotReady() const {
+  const std::string what = "no worker was ready before the deadline";
+  return server_failures_ == 0 ? what : what + "; of the last fork server: " + problem_.message();
+}
+
 void PoolCore::Tick(Time now) {
   std::erase_if(groups_, [now](const std::pair<pid_t, Time>& group) {
     return !ReapGroup(group.first) || now >= group.second;
   });
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const WorkerPtr worker = workers_[i];
-    if (worker->state == WorkerProcess::State::kLeaving && now >= worker->leave_deadline) {
+    if (worker->pid == 0 && worker->server_key != 0 && now >= worker->start_deadline) {
+      // Also for one that nobody wants any more: what it holds is free only when it was born or surely never will be.
+      if (const ServerPtr server = FindServer(worker->server_key)) {
+        EndServer(server, "ForkTimedOut",
+                  "the process that workers are forked from did not give one within " +
+                      std::to_string(options_.fork_timeout.count()) +
+                      " ms: it is stopped, or what the module gave to pthread_atfork() hangs");
+      }
+    } else if (worker->state == WorkerProcess::State::kLeaving && now >= worker->leave_deadline) {
       KillWorker(worker, "DestroyTimedOut");
-    } else if (worker->state == WorkerProcess::State::kLive && worker->call != nullptr &&
-               worker->call->given) {
-      CheckLimits(worker);
     } else if (worker->state == WorkerProcess::State::kLive && worker->call == nullptr) {
       if (now - worker->idle_since >= kTick) worker->channel->Trim();
       if (now - worker->idle_since < options_.idle_worker_lifetime) continue;
@@ -196,35 +213,6 @@ void PoolCore::Tick(Time now) {
     }
   }
   CountWorkers();
-}
-
-// Stops a worker that takes more of the machine than it may. The kernel bounds the number of processes (see
-// worker/sandbox_tasks.h), for a fork bomb leaves this thread no time to; this names the one that went too far.
-void PoolCore::CheckLimits(const WorkerPtr& worker) {
-  if (CountTasks(worker->pid, options_.worker_tasks + 1) > options_.worker_tasks) {
-    StopFor(worker, v1::OUTCOME_CRASHED, "TooManyProcesses",
-            "the handler started too many processes and threads; its worker may have " +
-                std::to_string(options_.worker_tasks));
-    return;
-  }
-  const std::uint64_t resident = ResidentBytes(worker->pid);
-  if (resident > options_.worker_memory_bytes) {
-    StopFor(worker, v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
-            "the handler used " + std::to_string(resident >> 20) + " MiB of memory; its worker may use " +
-                std::to_string(options_.worker_memory_bytes >> 20) + " MiB");
-  }
-}
-
-void PoolCore::StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char* reason,
-                       std::string message) {
-  v1::Result result;
-  result.set_outcome(outcome);
-  v1::Problem& problem = *result.mutable_problem();
-  problem.set_component("function");
-  problem.set_reason(reason);
-  problem.set_message(std::move(message));
-  EndCall(*worker->call, std::move(result), worker);
-  KillWorker(worker, reason);
 }
 
 void PoolCore::TakeOutbox(std::vector<Delivery>& outbox) {
@@ -265,10 +253,16 @@ void PoolCore::Shutdown() {
     if (worker->pid > 0) groups.push_back(worker->pid);
   }
   for (const ServerPtr& server : servers_) {
-    if (server->pid > 0) groups.push_back(server->pid);
+    if (const pid_t pid = std::exchange(server->pid, 0); pid > 0) groups.push_back(pid);
   }
-  for (const auto& [group, deadline] : groups_) groups.push_back(group);
-  for (const pid_t group : groups) KillGroup(group);
+  for (const pid_t group : groups) {
+    KillGroup(group);
+    ProcessRegistry::Remove(group);
+  }
+  for (const auto& [group, deadline] : groups_) {
+    KillRest(group);
+    groups.push_back(group);
+  }
   const Time deadline = std::chrono::steady_clock::now() + kCloseTimeout;
   while (!groups.empty() && std::chrono::steady_clock::now() < deadline) {
     std::erase_if(groups, [](pid_t group) { return !ReapGroup(group); });

@@ -43,6 +43,24 @@ CrashNotes ReadLaunchMemory(int memory) {
   return notes;
 }
 
+v1::Problem WhyEnded(const ServerProcess& server, int status, bool was_creating, std::uint64_t memory_bytes) {
+  if (!server.fault.reason().empty()) return server.fault;
+  v1::Problem problem = Explain(status, ReadLaunchMemory(server.launch_memory.get()), memory_bytes).problem;
+  // What came from outside says nothing about the module: whoever loads it may try again.
+  const bool from_outside = problem.reason() == "WorkerKilled";
+  if (was_creating) {
+    problem.set_reason(from_outside ? "CreateKilled" : "CreateCrashed");
+    problem.set_message((from_outside ? "the module did not get through create(): "
+                                      : "the module crashed while it was mapped or in create(): ") +
+                        problem.message());
+  } else {
+    problem.set_reason(from_outside ? "ForkServerKilled" : "ForkServerEnded");
+    problem.set_message("the process that workers are forked from ended after create(): " +
+                        problem.message());
+  }
+  return problem;
+}
+
 }  // namespace
 
 PoolCore::WorkerPtr PoolCore::FindWorker(std::uint64_t key) const {
@@ -57,6 +75,11 @@ PoolCore::ServerPtr PoolCore::FindServer(std::uint64_t key) const {
   return found == servers_.end() ? nullptr : *found;
 }
 
+bool PoolCore::AnyServerReady() const {
+  return std::any_of(servers_.begin(), servers_.end(),
+                     [](const ServerPtr& server) { return server->state == ServerProcess::State::kReady; });
+}
+
 void PoolCore::StartServer(Time now) {
   ipc::LaunchBlock launch;
   launch.module_path = options_.module_path;
@@ -68,18 +91,17 @@ void PoolCore::StartServer(Time now) {
   launch.max_tasks = options_.worker_tasks * (options_.slots + 1);
   launch.max_request_bytes = options_.max_request_bytes;
   launch.runtime_pid = getpid();
-  auto spawned = SpawnWorkerProgram(options_.worker_program, options_.function, launch);
-  if (!spawned.ok()) {
+  const auto fail = [&](const absl::Status& status) {
     problem_.set_component("runtime");
     problem_.set_reason("RuntimeFailed");
-    problem_.set_message(std::string(spawned.status().message()));
+    problem_.set_message(std::string(status.message()));
     failed_ = !loaded_;
     ++server_failures_;
     server_restart_at_ = now + kLastBackoff;
     changed_.notify_all();
-    return;
-  }
-  ProcessRegistry::Add(spawned->pid);
+  };
+  auto spawned = SpawnWorkerProgram(options_.worker_program, options_.function, launch);
+  if (!spawned.ok()) return fail(spawned.status());
   auto server = std::make_shared<ServerProcess>();
   server->key = next_key_++;
   server->pid = spawned->pid;
@@ -90,9 +112,14 @@ void PoolCore::StartServer(Time now) {
   server->log->set_pid(server->pid);
   server->started = now;
   server->create_deadline = now + options_.create_timeout;
-  Watch(server->control.get(), EPOLLIN, Source::kControl, server->key);
-  Watch(server->pidfd.get(), EPOLLIN, Source::kServerExit, server->key);
-  Watch(server->log->fd(), EPOLLIN, Source::kServerLog, server->key);
+  if (!Watch(server->control.get(), EPOLLIN, Source::kControl, server->key) ||
+      !Watch(server->pidfd.get(), EPOLLIN, Source::kServerExit, server->key) ||
+      !Watch(server->log->fd(), EPOLLIN, Source::kServerLog, server->key)) {
+    const int error = errno;
+    EndChild(server->pid);
+    return fail(base::ErrnoStatus(error, "watch a fork server"));
+  }
+  ProcessRegistry::Add(server->pid);
   servers_.push_back(std::move(server));
 }
 
@@ -104,9 +131,9 @@ void PoolCore::ReadControl(const ServerPtr& server, Time now) {
       case ipc::Received::kNothing:
         return;
       case ipc::Received::kMalformed:
-        base::log::Warn("a fork server sent what it should not",
-                        {{"function", options_.function}, {"pid", server->pid}});
-        KillGroup(server->pid);
+        EndServer(server, "BadControlMessage",
+                  "the module wrote to the control socket of its process, or corrupted what the process "
+                  "sends there");
         return;
       case ipc::Received::kClosed:
         epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->control.get(), nullptr);
@@ -129,6 +156,7 @@ void PoolCore::ReadControl(const ServerPtr& server, Time now) {
         problem_.set_reason(base::CleanUtf8(text.substr(0, zero)));
         problem_.set_message(zero == std::string_view::npos ? std::string()
                                                             : base::CleanUtf8(text.substr(zero + 1)));
+        server->fault = problem_;
         failed_ = !loaded_;
         changed_.notify_all();
         break;
@@ -137,7 +165,7 @@ void PoolCore::ReadControl(const ServerPtr& server, Time now) {
         OnBorn(message.token, sender);
         break;
       case ipc::ServerMessageKind::kForkFailed:
-        if (sender == server->pid) OnForkFailed(message.token, message.value);
+        if (sender != 0 && sender == server->pid) OnForkFailed(message.token, message.value);
         break;
     }
   }
@@ -145,7 +173,6 @@ void PoolCore::ReadControl(const ServerPtr& server, Time now) {
 
 void PoolCore::OnReady(const ServerPtr& server, const std::string& handler, bool forks, LoadTimes times) {
   server->state = ServerProcess::State::kReady;
-  server_failures_ = 0;
   if (!loaded_) {
     handler_ = handler;
     forks_ = forks;
@@ -158,44 +185,57 @@ void PoolCore::OnReady(const ServerPtr& server, const std::string& handler, bool
   }
 }
 
+// Ends a fork server, whose exit will not tell why.
+void PoolCore::EndServer(const ServerPtr& server, const char* reason, std::string message) {
+  if (server->pid == 0 || !server->fault.reason().empty()) return;
+  base::log::Warn("a fork server is stopped", {{"function", options_.function},
+                                               {"revision", options_.revision},
+                                               {"pid", server->pid},
+                                               {"reason", reason},
+                                               {"problem", message}});
+  server->fault.set_component("function");
+  server->fault.set_reason(reason);
+  server->fault.set_message(std::move(message));
+  KillGroup(server->pid);
+}
+
 void PoolCore::OnServerExit(const ServerPtr& server, Time now) {
   ReadControl(server, now);
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, server->pidfd.get(), nullptr);
   server->log->ReadSome();
   server->log->Finish();
-  KillGroup(server->pid);
+  // Once it is reaped its number may be anyone's.
+  const pid_t pid = std::exchange(server->pid, 0);
+  KillGroup(pid);
+  ProcessRegistry::Remove(pid);
   int status = 0;
-  waitpid(server->pid, &status, 0);
-  ProcessRegistry::Remove(server->pid);
-  groups_.emplace_back(server->pid, now + kGroupEnds);
+  waitpid(pid, &status, 0);
+  groups_.emplace_back(pid, now + kGroupEnds);
   const bool was_creating = server->state == ServerProcess::State::kCreating;
   server->state = ServerProcess::State::kGone;
   if (server->forget_at == Time{}) server->forget_at = now + kLateBirths;
   if (closing_) return;
+  if (!failed_) problem_ = WhyEnded(*server, status, was_creating, options_.worker_memory_bytes);
   if (was_creating && !failed_) {
-    const Death death =
-        Explain(status, ReadLaunchMemory(server->launch_memory.get()), options_.worker_memory_bytes);
-    problem_ = death.problem;
-    // What came from outside says nothing about the module: whoever loads it may try again.
-    const bool from_outside = death.problem.reason() == "WorkerKilled";
-    problem_.set_reason(from_outside ? "CreateKilled" : "CreateCrashed");
-    problem_.set_message(from_outside ? "the module did not get through create(): " + death.problem.message()
-                                      : "the module crashed while it was mapped or in create(): " +
-                                            death.problem.message());
     failed_ = !loaded_;
     changed_.notify_all();
   }
   if (!loaded_) return;
-  server_failures_ = now - server->started >= kHealthyLife ? 1 : server_failures_ + 1;
+  // One that is ready and dies before any worker came of it is as bad as one that does not get ready.
+  const bool healthy = server->proven || now - server->started >= kHealthyLife;
+  server_failures_ = healthy ? 1 : server_failures_ + 1;
   const auto backoff =
       std::min<Time::duration>(kFirstBackoff * (1u << std::min(server_failures_, 10u)), kLastBackoff);
-  server_restart_at_ = server_failures_ <= 1 ? now : now + backoff;
+  server_restart_at_ =
+      server_failures_ <= 1 ? std::max<Time>(now, server->started + kFirstBackoff) : now + backoff;
   base::log::Warn(
       "the fork server died; a new one is started",
       {{"function", options_.function},
        {"revision", options_.revision},
-       {"pid", server->pid},
+       {"pid", pid},
        {"status", status},
+       {"reason", problem_.reason()},
+       {"problem", problem_.message()},
        {"backoff_ms",
         std::chrono::duration_cast<std::chrono::milliseconds>(server_restart_at_ - now).count()}});
 }
@@ -228,7 +268,8 @@ void PoolCore::ServeWanted(Time now) {
       ForgetServer(server);
     } else if (server->state == ServerProcess::State::kCreating && loaded_ &&
                now >= server->create_deadline) {
-      KillGroup(server->pid);
+      EndServer(server, "CreateTimedOut",
+                "create() was not done after " + std::to_string(options_.create_timeout.count()) + " ms");
     }
   }
   std::size_t creating = 0;
@@ -250,19 +291,43 @@ void PoolCore::ServeWanted(Time now) {
       if (!forks_) break;  // it is a worker now itself
     }
   }
-  if (!loaded_ || now < server_restart_at_) return;
+  if (!loaded_) return;
+  if (now < server_restart_at_) {
+    if (server_failures_ > 1 && !ready && creating == 0) RefuseWanted();
+    return;
+  }
   if (forks_ ? !ready && creating == 0 : creating < wanted_.size()) StartServer(now);
 }
 
+// The next fork server will not be soon: what waits for it learns why, and can go to another replica.
+void PoolCore::RefuseWanted() {
+  while (!wanted_.empty()) {
+    const WorkerPtr worker = wanted_.front();
+    wanted_.pop_front();
+    if (worker->call != nullptr) {
+      v1::Result result;
+      result.set_outcome(v1::OUTCOME_NOT_STARTED);
+      result.mutable_problem()->set_component("worker");
+      result.mutable_problem()->set_reason("ForkServerFailed");
+      result.mutable_problem()->set_message("the function's fork server keeps failing: " +
+                                            problem_.message());
+      EndCall(*worker->call, std::move(result), worker);
+    }
+    RemoveWorker(worker);
+  }
+}
+
 bool PoolCore::SpawnFrom(const ServerPtr& server, const WorkerPtr& worker) {
-  const ipc::SpawnCommand command{worker->key, worker->channel->bytes()};
+  const ipc::SpawnCommand command{worker->key};
   if (!ipc::SendCommand(server->control.get(), command,
                         {worker->channel->memory(), worker->doorbell.get(), worker->log_write_end.get()})) {
     return false;
   }
   worker->state = WorkerProcess::State::kStarting;
   worker->server_key = server->key;
+  worker->start_deadline = std::chrono::steady_clock::now() + options_.fork_timeout;
   if (forks_) return true;
+  server_failures_ = 0;
   // The server itself becomes the worker; its socket has said all it had to.
   worker->log_write_end.Reset();
   worker->pid = server->pid;
@@ -271,8 +336,7 @@ bool PoolCore::SpawnFrom(const ServerPtr& server, const WorkerPtr& worker) {
   worker->log->set_pid(worker->pid);
   worker->state = WorkerProcess::State::kLive;
   worker->channel->Admit();
-  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker->pidfd.get(), nullptr);
-  Watch(worker->pidfd.get(), EPOLLIN, Source::kWorkerExit, worker->key);
+  Watch(worker->pidfd.get(), EPOLLIN, Source::kWorkerExit, worker->key, EPOLL_CTL_MOD);
   metrics_.WorkerStarted();
   const ServerPtr gone = server;
   gone->log->ReadSome();
@@ -317,13 +381,27 @@ void PoolCore::OnBorn(std::uint64_t token, pid_t pid) {
   const WorkerPtr worker = FindWorker(token);
   // A pid is believed only if it is a child of this process that no pool knows yet.
   if (worker == nullptr || worker->pid != 0 || !IsOwnChild(pid) || !ProcessRegistry::Add(pid)) return;
-  fork_failures_ = 0;
-  worker->pid = pid;
+  setpgid(pid, pid);
   worker->pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (closing_ || !worker->pidfd || !Watch(worker->pidfd.get(), EPOLLIN, Source::kWorkerExit, worker->key)) {
+    // Its end would not be noticed.
+    const int error = errno;
+    worker->pidfd.Reset();
+    EndChild(pid);
+    ProcessRegistry::Remove(pid);
+    if (worker->state == WorkerProcess::State::kKilled) {
+      RemoveWorker(worker);
+    } else if (!closing_) {
+      OnForkFailed(token, error);
+    }
+    return;
+  }
+  fork_failures_ = 0;
+  server_failures_ = 0;
+  if (const ServerPtr server = FindServer(worker->server_key)) server->proven = true;
+  worker->pid = pid;
   worker->log_write_end.Reset();
   worker->log->set_pid(pid);
-  setpgid(pid, pid);
-  Watch(worker->pidfd.get(), EPOLLIN, Source::kWorkerExit, worker->key);
   if (worker->state == WorkerProcess::State::kKilled) {
     KillGroup(pid);
     return;
@@ -368,6 +446,7 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
   worker->log->Finish();
   // While the leader is not reaped, its number cannot be anyone else's.
   KillGroup(worker->pid);
+  ProcessRegistry::Remove(worker->pid);
   int status = 0;
   rusage usage{};
   wait4(worker->pid, &status, 0, &usage);
@@ -393,7 +472,6 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
                                             {"reason", death.problem.reason()},
                                             {"problem", death.problem.message()}});
   }
-  ProcessRegistry::Remove(worker->pid);
   groups_.emplace_back(worker->pid, std::chrono::steady_clock::now() + kGroupEnds);
   RemoveWorker(worker);
 }

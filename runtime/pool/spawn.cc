@@ -112,9 +112,20 @@ absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, co
   if (!pid.ok()) return pid.status();
   spawned.pid = *pid;
   spawned.pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, spawned.pid, 0)));
+  if (!spawned.pidfd) {
+    const int error = errno;
+    EndChild(spawned.pid);
+    return base::ErrnoStatus(error, "watch " + program);
+  }
   spawned.log = std::move(log->first);
   spawned.launch_memory = std::move(*memory);
   return spawned;
+}
+
+void EndChild(pid_t pid) {
+  KillGroup(pid);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 bool IsOwnChild(pid_t pid) {
@@ -126,6 +137,10 @@ void KillGroup(pid_t group) {
   if (group <= 1) return;
   kill(-group, SIGKILL);
   kill(group, SIGKILL);
+}
+
+void KillRest(pid_t group) {
+  if (group > 1) kill(-group, SIGKILL);
 }
 
 bool ReapGroup(pid_t group) {

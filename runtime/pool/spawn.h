@@ -43,8 +43,14 @@ bool IsOwnChild(pid_t pid);
 // A pipe whose read end does not block: {read, write}.
 absl::StatusOr<std::pair<base::FileDescriptor, base::FileDescriptor>> MakeLogPipe();
 
-// Ends `group` and its members at once.
+// Ends `group` and its members at once. REQUIRES: its leader was not reaped, or `group` is 0: nothing happens then.
 void KillGroup(pid_t group);
+
+// Ends a child of this process and its group, and reaps it.
+void EndChild(pid_t pid);
+
+// What KillGroup does, for a group whose leader was reaped: that number may be another process's by now.
+void KillRest(pid_t group);
 
 // Reaps what has died in `group`; whether anything of it is left.
 bool ReapGroup(pid_t group);

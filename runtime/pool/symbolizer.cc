@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "base/thread.h"
 #include "runtime/pool/symbolizer_process.h"
@@ -38,7 +39,13 @@ bool Symbolizer::Ask(const std::vector<symbolizer::FileOffset>& frames, Time dea
       std::any_of(frames.begin(), frames.end(), [](const auto& frame) { return !frame.path.empty(); });
   const std::lock_guard lock(mutex_);
   if (!any || closing_ || program_.empty() || !stop_ || waiting_.size() >= kMaxWaiting) return false;
-  if (!thread_.joinable()) thread_ = base::StartThread("symbolizer", [this](std::stop_token) { Run(); });
+  if (!thread_.joinable()) {
+    try {
+      thread_ = base::StartThread("symbolizer", [this](std::stop_token) { Run(); });
+    } catch (const std::system_error&) {
+      return false;  // the machine has no more threads: the next crash asks again
+    }
+  }
   waiting_.push_back({symbolizer::WriteQuestion(frames), frames.size(), deadline, std::move(done)});
   changed_.notify_all();
   return true;

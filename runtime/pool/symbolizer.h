@@ -37,7 +37,8 @@ class Symbolizer {
   std::optional<Answers> Known(const std::vector<symbolizer::FileOffset>& frames) const;
 
   // Calls `done` once, on the Symbolizer's thread and without a lock, not much later than `deadline`, with what is
-  // known by then. False, and `done` is not called: too many wait, or there is no program to ask, or it is closed.
+  // known by then. False, and `done` is not called: too many wait, there is no program to ask or no thread to be had, or
+  // it is closed.
   bool Ask(const std::vector<symbolizer::FileOffset>& frames, Time deadline, Done done);
 
   // Answers all that wait, with nothing if need be, and joins the thread.

@@ -34,15 +34,17 @@ void ParsePids(std::string_view text, std::vector<pid_t>& pids) {
 
 }  // namespace
 
-std::size_t CountTasks(pid_t pid, std::size_t enough) {
+std::size_t CountTasks(pid_t pid, std::size_t enough, std::vector<pid_t>* processes) {
   std::size_t count = 0;
   std::vector<pid_t> pending{pid};
   while (!pending.empty() && count < enough) {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/task", pending.back());
+    const pid_t process = pending.back();
+    snprintf(path, sizeof(path), "/proc/%d/task", process);
     pending.pop_back();
     const std::unique_ptr<DIR, CloseFolder> tasks(opendir(path));
     if (tasks == nullptr) continue;
+    if (processes != nullptr) processes->push_back(process);
     while (const dirent* task = readdir(tasks.get())) {
       if (task->d_name[0] == '.') continue;
       if (++count >= enough) return count;

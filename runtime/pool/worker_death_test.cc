@@ -1,4 +1,5 @@
 // Processes that are killed or leave, and what is left of them.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -6,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <random>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -16,6 +18,11 @@ namespace mayfly::runtime {
 namespace {
 
 using std::chrono::milliseconds;
+
+auto CountDescriptors() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                       std::filesystem::directory_iterator());
+}
 
 TEST_F(WorkerPoolTest, KilledWorkerFailsItsInvocationOnly) {
   PoolOptions options = TestOptions("sleeps");
@@ -49,6 +56,71 @@ TEST_F(WorkerPoolTest, KilledForkServerCostsNoInvocation) {
   EXPECT_NE(pool_->State().fork_server_pid, server);
 }
 
+// A fork server that is there but does nothing any more is found, and nothing of those that waited for it stays.
+TEST_F(WorkerPoolTest, HungForkServerIsReplacedAndLeavesNothing) {
+  PoolOptions options = TestOptions("sleeps");
+  options.fork_timeout = milliseconds(500);
+  Open(options);
+  Run("ms=1");
+  const PoolState state = pool_->State();
+  const auto before = CountDescriptors();
+  ASSERT_EQ(kill(state.fork_server_pid, SIGSTOP), 0);
+  for (const v1::WorkerInfo& worker : state.workers) kill(worker.pid(), SIGKILL);
+  ASSERT_TRUE(Eventually([this] { return pool_->State().workers.empty(); }));
+  for (int i = 0; i < 5; ++i) {
+    auto sink = Run("ms=1", "", 20);
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_NOT_STARTED) << sink->result().ShortDebugString();
+  }
+  auto sink = Run("ms=1");
+  EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_OK) << sink->result().ShortDebugString();
+  EXPECT_NE(pool_->State().fork_server_pid, state.fork_server_pid);
+  EXPECT_TRUE(Eventually([&] { return CountDescriptors() <= before; }))
+      << CountDescriptors() << " > " << before;
+}
+
+// A fork server that is ready and never gives a worker is retried ever more slowly, and callers hear why.
+TEST_F(WorkerPoolTest, ForkServerThatGivesNoWorkerIsRetriedSlowlyAndTheCauseIsTold) {
+  const std::pair<const char*, const char*> cases[] = {{R"("hog")", "descriptors"},
+                                                       {R"("atfork")", "pthread_atfork"}};
+  for (const auto& [config, cause] : cases) {
+    PoolOptions options = TestOptions("fork_server_fails");
+    options.config_json = config;
+    options.fork_timeout = milliseconds(50);
+    Open(options);
+    std::set<pid_t> servers;
+    std::string message;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    while (std::chrono::steady_clock::now() < end) {
+      auto sink = Run("", "", 300);
+      EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_NOT_STARTED) << sink->result().ShortDebugString();
+      message = sink->result().problem().message();
+      servers.insert(pool_->State().fork_server_pid);
+    }
+    EXPECT_THAT(message, testing::HasSubstr(cause));
+    EXPECT_LE(servers.size(), 6u);
+    pool_.reset();
+  }
+}
+
+TEST_F(WorkerPoolTest, ModuleThatWritesToTheControlSocketIsNamedForIt) {
+  PoolOptions options = TestOptions("fork_server_fails");
+  options.config_json = R"("garbage")";
+  v1::Problem problem;
+  EXPECT_EQ(WorkerPool::Create(options, metrics_, problem), nullptr);
+  EXPECT_EQ(problem.reason(), "BadControlMessage") << problem.ShortDebugString();
+  EXPECT_THAT(problem.message(), testing::HasSubstr("control socket"));
+}
+
+TEST_F(WorkerPoolTest, SaysThatThereIsNoFolderForTemporaryFiles) {
+  const char* const old = getenv("TMPDIR");
+  const std::string kept = old != nullptr ? old : "/tmp";
+  setenv("TMPDIR", "/nonexistent/folder", 1);
+  v1::Problem problem;
+  EXPECT_EQ(WorkerPool::Create(TestOptions("sleeps"), metrics_, problem), nullptr);
+  setenv("TMPDIR", kept.c_str(), 1);
+  EXPECT_THAT(problem.message(), testing::HasSubstr("TMPDIR"));
+}
+
 TEST_F(WorkerPoolTest, IdleWorkersLeave) {
   PoolOptions options = TestOptions("sleeps");
   options.slots = 4;
@@ -77,12 +149,8 @@ TEST_F(WorkerPoolTest, SlotServesAgainWithinTenMillisecondsOfACrash) {
 }
 
 TEST_F(WorkerPoolTest, EndingThePoolGivesResultsAndLeavesNothing) {
-  const auto count_fds = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
-                         std::filesystem::directory_iterator());
-  };
   Run0();
-  const auto before = count_fds();
+  const auto before = CountDescriptors();
   PoolOptions options = TestOptions("sleeps");
   options.slots = 3;
   Open(options);
@@ -99,7 +167,7 @@ TEST_F(WorkerPoolTest, EndingThePoolGivesResultsAndLeavesNothing) {
   for (const pid_t pid : pids) EXPECT_NE(kill(pid, 0), 0) << pid;
   last_call_->Cancel();
   last_call_.reset();
-  EXPECT_EQ(count_fds(), before);
+  EXPECT_EQ(CountDescriptors(), before);
 }
 
 TEST_F(WorkerPoolTest, TwoRevisionsServeSideBySide) {

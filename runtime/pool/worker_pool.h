@@ -52,12 +52,14 @@ struct PoolOptions {
   std::map<std::string, std::string> environment;
   std::uint32_t slots = 1;  // at most kMostSlots
   std::chrono::milliseconds create_timeout{10'000};
+  std::chrono::milliseconds fork_timeout{5'000};  // how long a fork server may take for one worker
   std::chrono::milliseconds idle_worker_lifetime{30'000};
   std::chrono::milliseconds backtrace_timeout{500};  // how long the result of a crash waits for names
   std::uint64_t worker_memory_bytes = 0;             // 0: see memory_limit.h
   std::uint32_t worker_tasks = 0;  // processes and threads of one worker; 0: 64, or 4 for each core
-  std::uint64_t max_request_bytes = 32u << 20;  // at most ipc::kMostRequestBytes
-  std::uint64_t max_response_bytes = 0;         // 0: no limit
+  std::uint64_t temporary_bytes = std::uint64_t{2} << 30;  // what all workers together may keep in TMPDIR
+  std::uint64_t max_request_bytes = 32u << 20;             // at most ipc::kMostRequestBytes
+  std::uint64_t max_response_bytes = 0;                    // 0: no limit
 };
 
 // Where the steps of one answer go. Parts have no `call`: that is the owner's business.

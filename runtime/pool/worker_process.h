@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/file_descriptor.h"
+#include "mayfly/v1/runtime.pb.h"
 #include "runtime/pool/channel.h"
 #include "runtime/pool/log_reader.h"
 
@@ -22,7 +23,7 @@ struct ServerProcess {
 
   std::uint64_t key = 0;  // in the pool's epoll
   State state = State::kCreating;
-  pid_t pid = 0;
+  pid_t pid = 0;  // 0 once it was reaped
   base::FileDescriptor pidfd;
   base::FileDescriptor control;
   base::FileDescriptor launch_memory;
@@ -30,6 +31,8 @@ struct ServerProcess {
   std::chrono::steady_clock::time_point started;
   std::chrono::steady_clock::time_point create_deadline;
   std::chrono::steady_clock::time_point forget_at;  // once it is gone
+  bool proven = false;                              // a worker came of it
+  v1::Problem fault;  // why it will not be, or why the pool ended it: what its exit does not tell
 };
 
 struct WorkerProcess {
@@ -43,7 +46,8 @@ struct WorkerProcess {
 
   std::uint64_t key = 0;  // in the pool's epoll and in spawn commands
   State state = State::kWanted;
-  std::uint64_t server_key = 0;  // of the fork server that was told
+  std::uint64_t server_key = 0;                          // of the fork server that was told
+  std::chrono::steady_clock::time_point start_deadline;  // by which it has to be born then
   pid_t pid = 0;
   base::FileDescriptor pidfd;
   base::FileDescriptor doorbell;
@@ -57,6 +61,9 @@ struct WorkerProcess {
   std::chrono::steady_clock::time_point leave_deadline;
   std::chrono::steady_clock::time_point peak_read_at;
   std::uint64_t peak_bytes = 0;
+  // When its use of the machine is looked at next. Pool thread only.
+  std::chrono::steady_clock::time_point look_at;
+  std::chrono::steady_clock::time_point look_closely_at;
 };
 
 }  // namespace mayfly::runtime

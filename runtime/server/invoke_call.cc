@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -81,6 +82,7 @@ class InvokeCall final : public grpc::ServerUnaryReactor {
 
     void OnPart(v1::ResponsePart&& part) override {
       std::shared_ptr<PoolCall> too_large;
+      std::optional<grpc::Status> status;
       {
         const std::lock_guard lock(mutex_);
         if (finished_) return;
@@ -100,14 +102,15 @@ class InvokeCall final : public grpc::ServerUnaryReactor {
           finished_ = true;
           pool_call_.reset();
         }
-        if (!finished_ && !too_large) return;
+        if (finished_) status = Conclude();
       }
       if (too_large) too_large->Cancel();
-      if (part.has_result()) Finish();
+      if (status) call_.Finish(*status);
     }
 
    private:
-    void Finish() {
+    // Completes the reply; what the call ends with. REQUIRES: mutex_.
+    grpc::Status Conclude() {
       v1::Result& result = *reply_->mutable_result();
       if (too_large_) {
         reply_->clear_body();
@@ -119,8 +122,7 @@ class InvokeCall final : public grpc::ServerUnaryReactor {
             kLargestBody));
       }
       if (result.outcome() == v1::OUTCOME_NOT_STARTED) {
-        call_.Finish(grpc::Status(CodeOf(result.problem()), result.problem().message()));
-        return;
+        return grpc::Status(CodeOf(result.problem()), result.problem().message());
       }
       const v1::Metering& metering = result.metering();
       context_->AddTrailingMetadata("mayfly-wall-ms",
@@ -128,7 +130,7 @@ class InvokeCall final : public grpc::ServerUnaryReactor {
       context_->AddTrailingMetadata("mayfly-cpu-ms",
                                     fmt::format("{:.3f}", static_cast<double>(metering.cpu_us()) / 1e3));
       context_->AddTrailingMetadata("mayfly-peak-rss-bytes", fmt::format("{}", metering.peak_rss_bytes()));
-      call_.Finish(grpc::Status::OK);
+      return grpc::Status::OK;
     }
 
     // These live until Finish(), which is called once.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "runtime/ipc/control.h"
+#include "runtime/worker/crash.h"
 #include "runtime/worker/serve.h"
 
 namespace mayfly::worker {
@@ -37,7 +38,14 @@ void ServeForks(Module& module, const ipc::LaunchBlock& launch, int control, boo
   while (true) {
     ipc::SpawnCommand command;
     std::array<int, ipc::kSpawnDescriptors> fds;
-    if (ipc::ReceiveCommand(control, command, fds) != ipc::Received::kMessage) _exit(0);
+    const ipc::Received received = ipc::ReceiveCommand(control, command, fds);
+    if (received == ipc::Received::kMalformed) {
+      ReportProblem(
+          "it cannot receive the descriptors of a new worker: the module has opened as many as a process "
+          "may");
+      _exit(1);
+    }
+    if (received != ipc::Received::kMessage) _exit(0);
     if (!forks) Serve(module, launch, command, fds, control, /*forked=*/false);
     const int error = Fork(module, launch, command, fds, control);
     for (const int fd : fds) close(fd);

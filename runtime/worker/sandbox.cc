@@ -58,7 +58,7 @@ bool EnterSandbox(const ipc::LaunchBlock& launch, std::string& problem) {
   Limit(RLIMIT_NOFILE, kMaxDescriptors);
   Limit(RLIMIT_FSIZE, kMaxFileBytes);
   signal(SIGXFSZ, SIG_IGN);
-  if (launch.memory_bytes != 0) Limit(RLIMIT_DATA, launch.memory_bytes + kDataSlack);
+  Limit(RLIMIT_DATA, launch.memory_bytes + kDataSlack);
   std::string note;
   LimitTasks(launch.max_tasks, note);
   if (!note.empty()) fprintf(stderr, "%s\n", note.c_str());
