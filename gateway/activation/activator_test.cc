@@ -176,6 +176,17 @@ TEST_F(ActivatorTest, GivesUpOnWhatNoReplicaStarts) {
   EXPECT_THAT(call.sink->message(), HasSubstr("the fake refuses"));
 }
 
+// Whatever ends a request that waited because replicas refuse, its caller hears why they do.
+TEST_F(ActivatorTest, TellsWhyReplicasRefusedToWhatWaitedMeanwhile) {
+  AddReplica(1).Behave(Behaviour::kRefuse);
+  ASSERT_TRUE(Route({0}).ok());
+  Call first = Begin("first");
+  ASSERT_TRUE(first.sink->WaitDone());
+  Call second = Begin("second", "body", true, /*timeout_ms=*/1);
+  ASSERT_TRUE(second.sink->WaitDone());
+  EXPECT_THAT(second.sink->message(), HasSubstr("the fake refuses"));
+}
+
 TEST_F(ActivatorTest, DoesNotSendAgainWhatMayHaveStartedOnALostReplica) {
   AddReplica(1).Behave(Behaviour::kWait);
   AddReplica(1);

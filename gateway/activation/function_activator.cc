@@ -161,9 +161,10 @@ void FunctionActivator::OnDeadline(const InvocationRef& invocation) {
       case State::kHeld:
         Finish(
             invocation,
-            EndingPart(
-                v1::OUTCOME_NOT_STARTED, kReasonNotReadyInTime,
-                fmt::format("no replica of function {} had a free slot within the request's timeout", name_)),
+            EndingPart(v1::OUTCOME_NOT_STARTED, kReasonNotReadyInTime,
+                       fmt::format("no replica of function {} {} within the request's timeout{}{}", name_,
+                                   AnyUp() ? "had a free slot" : "was ready",
+                                   last_refusal_.empty() ? "" : "; the last that one said: ", last_refusal_)),
             after);
         Pump(after);
         break;
@@ -244,8 +245,10 @@ void FunctionActivator::TakePart(Endpoint& endpoint, v1::ResponsePart& part, Aft
   --busy_;
   if (not_started) {
     Block(endpoint);
+    last_refusal_ = Reason(part);
   } else {
     endpoint.refusals = 0;
+    last_refusal_.clear();
   }
   if (!invocation) return;
   if (not_started && !invocation->head_seen) {

@@ -111,7 +111,8 @@ class FunctionActivator final : public DemandReporter::Source,
   std::vector<Endpoint*> available_;  // those with a free slot
   std::uint64_t sequence_ = 0;
   std::uint64_t accepted_ = 0;
-  std::uint32_t busy_ = 0;  // slots taken at all endpoints
+  std::uint32_t busy_ = 0;    // slots taken at all endpoints
+  std::string last_refusal_;  // why a replica last did not start an invocation; "" once one did
   std::uint64_t random_;
   bool demand_changed_ = false;
   bool told_zero_ = true;  // the last report said so

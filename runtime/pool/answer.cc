@@ -5,24 +5,9 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "runtime/ipc/header_text.h"
 
 namespace mayfly::runtime {
-namespace {
-
-bool IsToken(std::string_view text) {
-  if (text.empty()) return false;
-  for (const char c : text) {
-    const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!alphanumeric && std::string_view("!#$%&'*+-.^_`|~").find(c) == std::string_view::npos) return false;
-  }
-  return true;
-}
-
-bool IsHeaderValue(std::string_view text) {
-  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
-}
-
-}  // namespace
 
 Answer::Step Answer::Take(ipc::RecordKind kind, std::string&& payload) {
   switch (kind) {
@@ -81,7 +66,7 @@ bool Answer::TakeHead(const std::string& payload) {
     const std::string_view name = rest.substr(0, sizes.name);
     const std::string_view value = rest.substr(sizes.name, sizes.value);
     rest.remove_prefix(std::size_t{sizes.name} + sizes.value);
-    if (!IsToken(name) || !IsHeaderValue(value)) return false;
+    if (!ipc::IsToken(name) || !ipc::IsHeaderValue(value)) return false;
     v1::Pair& header = *out.add_headers();
     header.set_name(name.data(), name.size());
     header.set_value(value.data(), value.size());

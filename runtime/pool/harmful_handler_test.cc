@@ -38,6 +38,12 @@ TEST_F(WorkerPoolTest, StackOverflowIsCalledByItsName) {
   HarmThenOk("stack_overflow", v1::OUTCOME_CRASHED, "StackOverflow");
 }
 
+// It has no other stack on which it could tell.
+TEST_F(WorkerPoolTest, StackOverflowOfAThreadIsSuspected) {
+  auto sink = HarmThenOk("stack_overflow", v1::OUTCOME_CRASHED, "SegmentationFault", "thread");
+  EXPECT_THAT(sink->result().problem().message(), HasSubstr("used up its stack"));
+}
+
 TEST_F(WorkerPoolTest, LongjmpOutOfTheHandlerFailsThatInvocationOnly) {
   Open("longjmps");
   EXPECT_EQ(Run("", "", 1000)->result().outcome(), v1::OUTCOME_CRASHED);

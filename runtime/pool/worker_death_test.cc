@@ -56,6 +56,17 @@ TEST_F(WorkerPoolTest, KilledForkServerCostsNoInvocation) {
   EXPECT_NE(pool_->State().fork_server_pid, server);
 }
 
+TEST_F(WorkerPoolTest, StoppedIdleWorkerIsNotTakenForASlowHandler) {
+  Open("sleeps");
+  Run("ms=1");
+  const PoolState state = pool_->State();
+  ASSERT_EQ(state.workers.size(), 1u);
+  kill(state.workers[0].pid(), SIGSTOP);
+  auto sink = Run("ms=1", "", 200);
+  EXPECT_THAT(sink->result().problem().message(), testing::HasSubstr("did not begin"));
+  EXPECT_EQ(Run("ms=1")->result().outcome(), v1::OUTCOME_OK);
+}
+
 // A fork server that is there but does nothing any more is found, and nothing of those that waited for it stays.
 TEST_F(WorkerPoolTest, HungForkServerIsReplacedAndLeavesNothing) {
   PoolOptions options = TestOptions("sleeps");

@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "runtime/symbolizer/protocol.h"
+#include "runtime/worker/oom_killer.h"
 #include "runtime/worker/sandbox_landlock.h"
 
 namespace mayfly::symbolizer {
@@ -32,20 +33,12 @@ void Limit(decltype(RLIMIT_CPU) resource, rlim_t value) {
   setrlimit(resource, &limit);
 }
 
-// If memory runs out, this process is the first to go.
-void OfferToOomKiller() {
-  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const ssize_t written = write(fd, "1000", 4);
-  close(fd);
-}
-
 }  // namespace
 
 void LimitSelf(const std::string& module_path) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  OfferToOomKiller();
+  worker::OfferToOomKiller();
   Limit(RLIMIT_CORE, 0);
   Limit(RLIMIT_CPU, kMaxCpuSeconds);
   Limit(RLIMIT_AS, kMaxMemoryBytes);

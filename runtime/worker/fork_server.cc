@@ -21,8 +21,9 @@ int Fork(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnCommand
   const pid_t between = vfork();
 #pragma GCC diagnostic pop
   if (between == 0) {
+    const pid_t self = getpid();
     const pid_t worker = fork();
-    if (worker == 0) Serve(module, launch, command, fds, control, /*forked=*/true);
+    if (worker == 0) Serve(module, launch, command, fds, control, self);
     if (worker < 0) error = errno;
     _exit(0);
   }
@@ -46,7 +47,7 @@ void ServeForks(Module& module, const ipc::LaunchBlock& launch, int control, boo
       _exit(1);
     }
     if (received != ipc::Received::kMessage) _exit(0);
-    if (!forks) Serve(module, launch, command, fds, control, /*forked=*/false);
+    if (!forks) Serve(module, launch, command, fds, control, /*between=*/0);
     const int error = Fork(module, launch, command, fds, control);
     for (const int fd : fds) close(fd);
     if (error == 0) continue;

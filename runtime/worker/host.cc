@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "base/utf8.h"
+#include "runtime/ipc/header_text.h"
 #include "runtime/ipc/layout.h"
 #include "runtime/worker/module.h"
 
@@ -24,23 +25,7 @@ std::atomic<int> log_descriptor{2};
 std::atomic<Channel*> current_channel{nullptr};
 pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-bool IsToken(mayfly_str text) {
-  if (text.size == 0) return false;
-  for (std::size_t i = 0; i < text.size; ++i) {
-    const char c = text.data[i];
-    const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    if (!alphanumeric && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == nullptr)) return false;
-  }
-  return true;
-}
-
-bool IsHeaderValue(mayfly_str text) {
-  for (std::size_t i = 0; i < text.size; ++i) {
-    const char c = text.data[i];
-    if (c == '\r' || c == '\n' || c == '\0') return false;
-  }
-  return true;
-}
+std::string_view View(mayfly_str text) { return {text.data, text.size}; }
 
 std::atomic<Response*> only_response{nullptr};
 std::atomic<const mayfly_response*> open_handle{nullptr};
@@ -53,7 +38,7 @@ int Call(mayfly_response* handle, int (Response::*method)(Parameters...), Argume
 
 // One line for the runtime: 0x01, the level's digit, the invocation's number, a blank, the escaped text.
 void Log(const mayfly_host*, mayfly_level level, mayfly_str text) {
-  const std::string_view cut = base::CutUtf8({text.data, text.size}, kMaxLogText);
+  const std::string_view cut = base::CutUtf8(View(text), kMaxLogText);
   std::string line;
   line.reserve(cut.size() + 32);
   const Channel* channel = current_channel.load(std::memory_order_acquire);
@@ -132,7 +117,7 @@ int Response::AlreadyAnswered() {
 }
 
 int Response::Head(std::uint32_t status, mayfly_str content_type) {
-  if (status < 100 || status > 599 || !IsHeaderValue(content_type)) return EINVAL;
+  if (status < 100 || status > 599 || !ipc::IsHeaderValue(View(content_type))) return EINVAL;
   if (content_type.size > kMaxHeaderBytes) return EINVAL;
   std::string type_header;
   std::uint32_t count = header_count_;
@@ -162,7 +147,7 @@ int Response::Reply(std::uint32_t status, mayfly_str content_type, const void* b
 
 int Response::AddHeader(mayfly_str name, mayfly_str value) {
   if (state_ != State::kOpen) return EALREADY;
-  if (!IsToken(name) || !IsHeaderValue(value)) return EINVAL;
+  if (!ipc::IsToken(View(name)) || !ipc::IsHeaderValue(View(value))) return EINVAL;
   const std::size_t bytes = sizeof(ipc::HeaderSizes) + name.size + value.size;
   if (name.size > kMaxHeaderBytes || value.size > kMaxHeaderBytes ||
       headers_.size() + bytes > kMaxHeaderBytes) {
@@ -201,7 +186,7 @@ int Response::End() {
 int Response::Fail(mayfly_str message) {
   if (state_ != State::kOpen) return AlreadyAnswered();
   state_ = State::kAnswered;
-  const std::string_view sentence = base::CutUtf8({message.data, message.size}, kMaxFailText);
+  const std::string_view sentence = base::CutUtf8(View(message), kMaxFailText);
   channel_.Put(ipc::RecordKind::kFail, sentence.data(), sentence.size());
   return 0;
 }

@@ -1,7 +1,6 @@
 #include "runtime/worker/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 
 #include <algorithm>
 
+#include "runtime/worker/oom_killer.h"
 #include "runtime/worker/sandbox_filter.h"
 #include "runtime/worker/sandbox_landlock.h"
 #include "runtime/worker/sandbox_tasks.h"
@@ -39,14 +39,6 @@ void DropCapabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
   syscall(SYS_capset, &header, none);
-}
-
-// If the kernel must kill something for want of memory, then a worker first.
-void OfferToOomKiller() {
-  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const ssize_t written = write(fd, "1000", 4);
-  close(fd);
 }
 
 }  // namespace

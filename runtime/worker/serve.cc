@@ -26,13 +26,10 @@
 namespace mayfly::worker {
 namespace {
 
-// The runtime adopts a forked worker when the process in between has ended; only then may the worker ask to die
-// with its parent.
-void TieToRuntime(pid_t runtime) {
-  for (int i = 0; getppid() != runtime; ++i) {
-    if (i > 200'000) _exit(1);
-    sched_yield();
-  }
+// The runtime adopts a forked worker when the process in between, which does nothing else, has ended; only then may the
+// worker ask to die with its parent. Whoever else adopts it does so because the runtime is dead.
+void TieToRuntime(pid_t runtime, pid_t between) {
+  while (getppid() == between) sched_yield();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != runtime) _exit(1);
 }
@@ -153,8 +150,9 @@ void Redirect(int log) {
 }  // namespace
 
 void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnCommand& command,
-           const std::array<int, ipc::kSpawnDescriptors>& fds, int control, bool forked) {
-  if (forked) TieToRuntime(launch.runtime_pid);
+           const std::array<int, ipc::kSpawnDescriptors>& fds, int control, pid_t between) {
+  const bool forked = between != 0;
+  if (forked) TieToRuntime(launch.runtime_pid, between);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 
   const int doorbell = fcntl(fds[1], F_DUPFD_CLOEXEC, ipc::kDoorbellFd);

@@ -5,6 +5,7 @@
 #include <httplib.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -290,6 +291,32 @@ TEST_F(RuntimeTest, WhenItIsKilledItsWorkersGoWithIt) {
   EXPECT_TRUE(Await([] { return Descendants().size() >= 5; })) << "runtime, fork server, workers";
   Kill(SIGKILL);
   EXPECT_TRUE(Await([] { return Descendants().empty(); }));
+}
+
+TEST_F(RuntimeTest, SaysThatItMayOpenTooFewFiles) {
+  int output[2];
+  ASSERT_EQ(::pipe(output), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const rlimit few{64, 64};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    ::dup2(output[1], STDERR_FILENO);
+    const std::string state = folder_ + "/other";
+    ::execl(MAYFLY_BIN_DIR "/mayfly-runtime", "mayfly-runtime", "--listen", "127.0.0.1:0", "--state-dir",
+            state.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::close(output[1]);
+  std::string text;
+  char buffer[1024];
+  for (ssize_t size; (size = ::read(output[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<std::size_t>(size));
+  ::close(output[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_THAT(text, HasSubstr("may open 64 files"));
+  EXPECT_THAT(text, HasSubstr("ulimit -n"));
 }
 
 TEST_F(RuntimeTest, StartsAgainWhereOneWasKilled) {
