@@ -2,12 +2,18 @@
 //
 // One sealed memfd per worker:
 //
-//   ChannelHeader | response ring, kRingBytes | request area, kHeadRoom + max_request_bytes
+//   ChannelHeader | response ring, kRingBytes | kCalls small areas, kSmallAreaBytes each | large area,
+//   kHeadRoom + max_request_bytes
 //
-// The request area is written by the runtime only and mapped read-only by the worker: a Request at its start,
-// the strings and pair tables it refers to, then the body, which the handler reads in place. The ring is
+// A request lies in an area: a Request at its start, the strings and pair tables it refers to, then the body, which the
+// handler reads in place. The areas are written by the runtime only and mapped read-only by the worker. The ring is
 // written by the worker: whole Records, in order. The worker sleeps on `wake` (a futex); the runtime sleeps in
 // epoll on an eventfd that the worker writes if `armed`.
+//
+// A worker runs one call at a time, but may be given a few more that wait, so that it need not sleep between two. Each
+// call has a number and a word in `calls`, which the runtime sets to kOffered. The worker takes them in order, each by a
+// compare-and-swap to kTaken when it has ended the one before; until then the runtime can take a call back by a
+// compare-and-swap to kRevoked, and knows for sure that it was not begun.
 //
 // A worker is hostile: the runtime copies each value once, checks the copy, and never reads back what it wrote.
 // The worker trusts the runtime.
@@ -27,6 +33,14 @@ inline constexpr std::size_t kRingBytes = 256u << 10;
 inline constexpr std::size_t kHeadRoom = 1u << 20;
 // The largest body that a channel is made for; the most that a Load may ask for.
 inline constexpr std::uint64_t kMostRequestBytes = std::uint64_t{1} << 30;
+// How many calls a worker may have at once: one that it runs, and those that wait behind it.
+inline constexpr std::size_t kCalls = 8;
+// What fits here, head and body, may wait behind another call.
+inline constexpr std::size_t kSmallAreaBytes = 16u << 10;
+// A worker whose answer was larger than this waits until it was read before it takes the next call, and no call is put
+// behind one whose caller takes less than twice as much: so a call never waits for room in its answer's window while the
+// next one runs.
+inline constexpr std::uint64_t kSmallAnswerBytes = 32u << 10;
 // The body bytes that the worker puts into one record.
 inline constexpr std::size_t kMaxDataRecord = 64u << 10;
 
@@ -70,20 +84,32 @@ struct CrashReport {
 // What a worker that sleeps waits for.
 enum class Sleep : std::uint32_t { kAwake = 0, kForWork = 1, kForRoom = 2 };
 
+// A word for each call: its number modulo 2^29, whether it lies in the large area, its state.
+enum class CallState : std::uint32_t { kNone = 0, kOffered = 1, kTaken = 2, kRevoked = 3 };
+inline constexpr std::uint32_t kCallNumbers = 1u << 29;
+inline constexpr std::uint32_t CallWord(std::uint32_t number, bool large, CallState state) {
+  return number % kCallNumbers << 3 | (large ? 4u : 0u) | static_cast<std::uint32_t>(state);
+}
+inline constexpr std::uint32_t NumberOf(std::uint32_t word) { return word >> 3; }
+inline constexpr bool IsLarge(std::uint32_t word) { return (word & 4u) != 0; }
+inline constexpr CallState StateOf(std::uint32_t word) { return static_cast<CallState>(word & 3u); }
+inline constexpr std::uint32_t WithState(std::uint32_t word, CallState state) {
+  return (word & ~3u) | static_cast<std::uint32_t>(state);
+}
+
 struct ChannelHeader {
   // Written by the runtime.
   alignas(64) std::atomic<std::uint32_t> wake;  // changes whenever the worker has something to look at
   std::atomic<std::uint32_t> admitted;          // the runtime knows this worker: user code may run
   std::atomic<std::uint32_t> leave;             // end: destroy() and exit
-  std::atomic<std::uint32_t> request;           // how many invocations were given
   std::atomic<std::uint64_t> ring_read;         // bytes of the ring that were consumed
 
   // Written by both.
   alignas(64) std::atomic<std::uint32_t> armed;  // the runtime sleeps: write to the doorbell
+  std::atomic<std::uint32_t> calls[kCalls];      // the word of call N is at N % kCalls
 
   // Written by the worker.
   alignas(64) std::atomic<std::uint32_t> sleeping;  // a Sleep: the worker is about to wait on `wake`
-  std::atomic<std::uint32_t> taken;                 // how many invocations reached the handler
   std::atomic<std::uint64_t> ring_written;          // bytes ever put into the ring
 
   alignas(64) CrashReport crash;
@@ -94,13 +120,18 @@ inline constexpr std::size_t RoundUp(std::size_t value, std::size_t unit) {
 }
 
 inline constexpr std::size_t kRingOffset = RoundUp(sizeof(ChannelHeader), kPageBytes);
-inline constexpr std::size_t kRequestOffset = kRingOffset + kRingBytes;
+inline constexpr std::size_t kAreasOffset = kRingOffset + kRingBytes;
 
-inline constexpr std::size_t RequestAreaBytes(std::uint64_t max_request_bytes) {
-  return RoundUp(kHeadRoom + static_cast<std::size_t>(max_request_bytes), kPageBytes);
+// From the start of the areas.
+inline constexpr std::size_t kLargeArea = kCalls * kSmallAreaBytes;
+inline constexpr std::size_t AreaOf(std::uint32_t number, bool large) {
+  return large ? kLargeArea : number % kCalls * kSmallAreaBytes;
+}
+inline constexpr std::size_t AreasBytes(std::uint64_t max_request_bytes) {
+  return RoundUp(kLargeArea + kHeadRoom + static_cast<std::size_t>(max_request_bytes), kPageBytes);
 }
 
-// Bytes of the request area, by offset from its start.
+// Bytes of a request's area, by offset from its start.
 struct Span {
   std::uint32_t offset;
   std::uint32_t size;
@@ -114,7 +145,7 @@ struct PairTable {
   std::uint32_t count;
 };
 
-// What lies at the start of the request area.
+// What lies at the start of an area.
 struct Request {
   std::uint64_t deadline_ns;  // CLOCK_MONOTONIC
   std::uint64_t body_offset;
@@ -164,6 +195,9 @@ inline constexpr std::uint32_t kDoneStrayThreads = 4;   // threads are
 struct DoneRecord {
   std::int32_t result;  // what handle returned
   std::uint32_t flags;
+  // CLOCK_MONOTONIC, as the worker says: how what it used is shared out between calls whose ends are read together.
+  std::uint64_t began_ns;
+  std::uint64_t ended_ns;
 };
 
 }  // namespace mayfly::ipc

@@ -30,6 +30,8 @@ class RingWriter {
   bool Publish();
   // Whether the reader has consumed all that was published.
   bool Drained() const;
+  // Bytes ever put.
+  std::uint64_t written() const { return written_; }
 
  private:
   void Copy(const void* data, std::size_t size);

@@ -1,5 +1,6 @@
 #include "runtime/pool/answer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,11 @@ bool Answer::TakeHead(const std::string& payload) {
 Answer::Step Answer::Finish(const ipc::DoneRecord& done) {
   stray_children_ = (done.flags & ipc::kDoneStrayChildren) != 0;
   stray_threads_ = (done.flags & ipc::kDoneStrayThreads) != 0;
+  if (done.ended_ns > done.began_ns) {
+    // A worker can say what it likes; no invocation runs for a day.
+    constexpr std::uint64_t kDay = 86'400'000'000'000;
+    ran_ = std::chrono::nanoseconds(std::min(done.ended_ns - done.began_ns, kDay));
+  }
   if ((done.flags & ipc::kDoneAnsweredTwice) != 0) {
     Conclude(v1::OUTCOME_BAD_ANSWER, "function", "AnsweredTwice",
              "the handler answered a second time; one invocation takes exactly one answer");

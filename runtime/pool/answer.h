@@ -4,6 +4,7 @@
 // what it likes. What comes out are ResponseParts for the caller and, at the end, the Result's outcome.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -33,6 +34,8 @@ class Answer {
   // Whether the handler left processes, or threads, behind.
   bool stray_children() const { return stray_children_; }
   bool stray_threads() const { return stray_threads_; }
+  // How long the handler ran, as the worker says.
+  std::chrono::nanoseconds ran() const { return ran_; }
 
  private:
   enum class State { kOpen, kBegun, kEnded, kFailed };
@@ -51,6 +54,7 @@ class Answer {
   bool head_delivered_ = false;
   bool stray_children_ = false;
   bool stray_threads_ = false;
+  std::chrono::nanoseconds ran_{0};
 };
 
 }  // namespace mayfly::runtime

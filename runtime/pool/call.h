@@ -35,7 +35,9 @@ class Call final : public PoolCall {
   Answer answer;
   std::uint64_t window = 0;
   std::uint64_t written = 0;    // of the body
-  std::size_t body_offset = 0;  // in the request area
+  std::size_t body_offset = 0;  // in its area
+  std::uint32_t number = 0;     // among its worker's calls, once it was given
+  bool small = false;           // lies in a small area
   bool filling = false;         // its body is being copied, without the mutex
   bool given = false;           // the worker was told
   bool blocked = false;         // until the window grows

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <new>
 
 #include "runtime/ipc/futex.h"
@@ -25,7 +26,7 @@ absl::StatusOr<std::shared_ptr<Channel>> Channel::Create(std::uint64_t max_reque
     return absl::InvalidArgumentError("no channel is made for requests of more than 1 GiB");
   base::FileDescriptor memory(memfd_create("mayfly-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory) return base::ErrnoStatus(errno, "memfd_create");
-  const std::size_t bytes = ipc::kRequestOffset + ipc::RequestAreaBytes(max_request_bytes);
+  const std::size_t bytes = ipc::kAreasOffset + ipc::AreasBytes(max_request_bytes);
   if (ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0 ||
       fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return base::ErrnoStatus(errno, "size a worker's channel");
@@ -54,9 +55,26 @@ void Channel::Admit() {
   Wake();
 }
 
-void Channel::Give() {
-  header_.request.store(++given_, std::memory_order_release);
+std::uint32_t Channel::Give(bool large) {
+  given_ = (given_ + 1) % ipc::kCallNumbers;
+  std::uint32_t& word = words_[given_ % ipc::kCalls];
+  word = ipc::CallWord(given_, large, ipc::CallState::kOffered);
+  header_.calls[given_ % ipc::kCalls].store(word, std::memory_order_release);
   Wake();
+  return given_;
+}
+
+bool Channel::Revoke(std::uint32_t number) {
+  std::uint32_t& word = words_[number % ipc::kCalls];
+  std::uint32_t offered = word;
+  const std::uint32_t revoked = ipc::WithState(word, ipc::CallState::kRevoked);
+  if (!header_.calls[number % ipc::kCalls].compare_exchange_strong(offered, revoked)) return false;
+  word = revoked;
+  return true;
+}
+
+void Channel::CopyRequest(std::uint32_t number, std::size_t size, Channel& to) {
+  std::memcpy(to.small_area(), Area(number, false), size);
 }
 
 void Channel::Leave() {
@@ -73,11 +91,20 @@ void Channel::ReleaseRing() {
   }
 }
 
-bool Channel::taken() const { return header_.taken.load(std::memory_order_acquire) == given_; }
+bool Channel::Taken(std::uint32_t number) const {
+  return header_.calls[number % ipc::kCalls].load(std::memory_order_acquire) ==
+         ipc::WithState(words_[number % ipc::kCalls], ipc::CallState::kTaken);
+}
 
-bool Channel::Intact() const {
-  return header_.request.load(std::memory_order_relaxed) == given_ &&
-         header_.admitted.load(std::memory_order_relaxed) == 1 &&
+bool Channel::Intact(std::uint32_t number) const {
+  if (!Taken(number)) return false;
+  for (std::size_t i = 0; i < ipc::kCalls; ++i) {
+    const std::uint32_t word = header_.calls[i].load(std::memory_order_relaxed);
+    const bool taken = ipc::StateOf(words_[i]) == ipc::CallState::kOffered &&
+                       word == ipc::WithState(words_[i], ipc::CallState::kTaken);
+    if (word != words_[i] && !taken) return false;
+  }
+  return header_.admitted.load(std::memory_order_relaxed) == 1 &&
          header_.leave.load(std::memory_order_relaxed) == 0 &&
          header_.wake.load(std::memory_order_relaxed) == wakes_;
 }
@@ -87,12 +114,12 @@ void Channel::Arm() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-void Channel::HandOver(bool given) {
+void Channel::HandOver() {
   std::memset(base_, 0, sizeof(ipc::ChannelHeader));
   wakes_ = 0;
   new (&ring_) ipc::RingReader(header_, base_ + ipc::kRingOffset);
   given_ = 0;
-  if (given) Give();
+  std::fill(std::begin(words_), std::end(words_), 0u);
 }
 
 void Channel::NoteWritten(std::size_t end) { written_ = std::max(written_, end); }
@@ -100,7 +127,7 @@ void Channel::NoteWritten(std::size_t end) { written_ = std::max(written_, end);
 void Channel::Trim() {
   if (written_ <= kKeptRequestBytes) return;
   fallocate(memory_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-            static_cast<off_t>(ipc::kRequestOffset + kKeptRequestBytes),
+            static_cast<off_t>(ipc::kAreasOffset + ipc::kLargeArea + kKeptRequestBytes),
             static_cast<off_t>(ipc::RoundUp(written_ - kKeptRequestBytes, ipc::kPageBytes)));
   written_ = 0;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/log.h"
@@ -23,7 +25,16 @@ LogReader::LogReader(base::FileDescriptor pipe, std::string function, std::strin
       budget_(kLinesPerSecond),
       refilled_(std::chrono::steady_clock::now()) {}
 
-void LogReader::set_invocation(std::string id) { invocation_ = std::move(id); }
+void LogReader::Given(std::uint32_t number, std::string id, bool among_others) {
+  given_[number % kRemembered] = {number, std::move(id)};
+  last_ = number;
+  alone_ = !among_others;
+}
+
+std::string_view LogReader::InvocationOf(std::uint32_t number) const {
+  const Invocation& invocation = given_[number % kRemembered];
+  return invocation.number == number ? std::string_view(invocation.id) : std::string_view();
+}
 
 bool LogReader::ReadSome() {
   char buffer[16u << 10];
@@ -74,18 +85,26 @@ bool LogReader::Allowed() {
 void LogReader::Line(std::string_view line) {
   if (line.empty() || !Allowed()) return;
   auto level = base::log::Level::kInfo;
+  std::string_view invocation;
   if (line.size() > 2 && line[0] == '\x01') {
     if (line[1] >= '0' && line[1] <= '3') level = static_cast<base::log::Level>(line[1] - '0');
     const std::size_t blank = line.find(' ');
+    std::uint32_t number = 0;
+    const char* const digits = line.data() + 2;
+    std::from_chars(digits, line.data() + std::min(blank, line.size()), number);
+    invocation = InvocationOf(number);
     line.remove_prefix(blank == std::string_view::npos ? 2 : blank + 1);
+  } else {
+    printed_ = true;
+    if (alone_) invocation = InvocationOf(last_);
   }
   if (!base::log::Enabled(level)) return;
-  if (invocation_.empty()) {
+  if (invocation.empty()) {
     base::log::Write(level, line, {{"function", function_}, {"revision", revision_}, {"pid", pid_}});
   } else {
     base::log::Write(
         level, line,
-        {{"function", function_}, {"revision", revision_}, {"pid", pid_}, {"invocation", invocation_}});
+        {{"function", function_}, {"revision", revision_}, {"pid", pid_}, {"invocation", invocation}});
   }
 }
 

@@ -9,10 +9,13 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/file_descriptor.h"
 
@@ -24,8 +27,11 @@ class LogReader {
 
   int fd() const { return pipe_.get(); }
   void set_pid(pid_t pid) { pid_ = pid; }
-  // The invocation that lines belong to from now on; "" for none.
-  void set_invocation(std::string id);
+  // The worker was given an invocation under this number. Its log lines name the number; what it prints is the
+  // invocation's if it is the only one there, and not, `among_others`, waits behind another.
+  void Given(std::uint32_t number, std::string id, bool among_others);
+  // Whether something was printed since the last call of this.
+  bool TakePrinted() { return std::exchange(printed_, false); }
   // Reads and writes what is there, up to a bound. False once the pipe has ended.
   bool ReadSome();
   // Writes what is left of an unfinished line.
@@ -39,7 +45,18 @@ class LogReader {
   const std::string function_;
   const std::string revision_;
   pid_t pid_ = 0;
-  std::string invocation_;
+  struct Invocation {
+    std::uint32_t number = 0;
+    std::string id;
+  };
+  static constexpr std::size_t kRemembered = 16;
+
+  std::string_view InvocationOf(std::uint32_t number) const;
+
+  std::array<Invocation, kRemembered> given_;
+  std::uint32_t last_ = 0;  // the number of the last one
+  bool alone_ = true;
+  bool printed_ = false;
   std::string held_;
   bool cutting_ = false;  // the rest of a line that was too long
   std::uint32_t budget_;

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,11 +25,6 @@
 namespace mayfly::runtime {
 namespace {
 
-// Reading a worker's peak memory costs more than a short invocation: it is read after those that used this much CPU
-// time, and otherwise this often. Memory takes CPU time to touch, so what an invocation's own peak misses is what can
-// be touched in kPeakAlwaysAfter, a few MiB; the worker's next reading has it, for the kernel keeps the mark.
-constexpr auto kPeakAlwaysAfter = std::chrono::microseconds(250);
-constexpr auto kPeakEvery = std::chrono::milliseconds(100);
 constexpr auto kEmptyTimeout = std::chrono::seconds(1);
 constexpr auto kShortSleep = std::chrono::milliseconds(50);
 
@@ -41,6 +37,8 @@ PoolOptions WithDefaults(PoolOptions options) {
   if (options.worker_memory_bytes == 0) options.worker_memory_bytes = DefaultWorkerMemoryBytes();
   if (options.worker_tasks == 0)
     options.worker_tasks = std::max(64u, 4 * std::thread::hardware_concurrency());
+  if (options.busy_before_waiting == 0)
+    options.busy_before_waiting = std::max(1u, std::thread::hardware_concurrency());
   return options;
 }
 
@@ -79,7 +77,9 @@ bool PoolCore::Open(v1::Problem& problem) {
   temporary_folder_ = folder;
   epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
   poke_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll_ || !poke_ || !Watch(poke_.get(), EPOLLIN | EPOLLET, Source::kPoke, 0)) {
+  look_timer_.Reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!epoll_ || !poke_ || !look_timer_ || !Watch(poke_.get(), EPOLLIN | EPOLLET, Source::kPoke, 0) ||
+      !Watch(look_timer_.get(), EPOLLIN | EPOLLET, Source::kLook, 0)) {
     problem.set_message(std::string("cannot make an epoll: ") + strerror(errno));
     return false;
   }
@@ -144,12 +144,21 @@ std::shared_ptr<PoolCall> PoolCore::Start(const v1::Start& start, std::string_vi
   WorkerPtr worker;
   {
     const std::lock_guard lock(mutex_);
-    worker = TakeWorker(why_not);
-    if (worker != nullptr) {
-      worker->call = call;
-      call->worker = worker;
-      call->filling = true;
-      ++busy_;
+    if (closing_ || draining_) {
+      why_not = "the replica drains";
+    } else {
+      const bool small = body_complete && body.size() <= ipc::kSmallAreaBytes;
+      if (small && busy_ < options_.slots) {
+        worker = PickBusy(std::chrono::steady_clock::now());
+        if (worker != nullptr && StartSmall(call, start, body, worker)) return call;
+      }
+      worker = TakeWorker(why_not);
+      if (worker != nullptr) {
+        if (small && StartSmall(call, start, body, worker)) return call;
+        Assign(worker, call);
+        call->filling = true;
+        ++busy_;
+      }
     }
   }
   if (worker == nullptr) {
@@ -158,8 +167,9 @@ std::shared_ptr<PoolCall> PoolCore::Start(const v1::Start& start, std::string_vi
   }
   // The slot is this call's alone now, so its memory is written without the mutex.
   const std::shared_ptr<Channel> channel = worker->channel;
-  const auto head = WriteRequestHead(start, MonotonicNanoseconds(call->deadline), channel->request_area());
-  if (head.ok()) std::memcpy(channel->request_area() + *head, body.data(), body.size());
+  const auto head =
+      WriteRequestHead(start, MonotonicNanoseconds(call->deadline), channel->large_area(), ipc::kHeadRoom);
+  if (head.ok()) std::memcpy(channel->large_area() + *head, body.data(), body.size());
   const std::lock_guard lock(mutex_);
   call->filling = false;
   if (call->worker == nullptr) return call;
@@ -171,17 +181,35 @@ std::shared_ptr<PoolCall> PoolCore::Start(const v1::Start& start, std::string_vi
   call->body_offset = *head;
   call->written = body.size();
   channel->NoteWritten(*head + body.size());
-  if (body_complete) Give(*call);
-  // A thread that sleeps long does not look at memory, nor know of this deadline.
-  if (call->deadline < sleeps_until_ || last_active_ + kShortSleep < sleeps_until_) Poke();
+  const Time now = std::chrono::steady_clock::now();
+  if (body_complete) Give(call, now);
+  WakeFor(*call);
   return call;
 }
 
+// Writes the whole request into a small area, and gives it to `worker`, busy or not; false if it does not fit.
+bool PoolCore::StartSmall(const std::shared_ptr<Call>& call, const v1::Start& start, std::string_view body,
+                          const WorkerPtr& worker) {
+  char* const area = worker->channel->small_area();
+  const auto head = WriteRequestHead(start, MonotonicNanoseconds(call->deadline), area, ipc::kSmallAreaBytes);
+  if (!head.ok() || *head + body.size() > ipc::kSmallAreaBytes) return false;
+  std::memcpy(area + *head, body.data(), body.size());
+  call->small = true;
+  call->body_offset = *head;
+  call->written = body.size();
+  ++busy_;
+  Assign(worker, call);
+  Give(call, std::chrono::steady_clock::now());
+  WakeFor(*call);
+  return true;
+}
+
+// A thread that sleeps long does not look at memory, nor know of this deadline.
+void PoolCore::WakeFor(const Call& call) {
+  if (call.deadline < sleeps_until_ || last_active_ + kShortSleep < sleeps_until_) Poke();
+}
+
 PoolCore::WorkerPtr PoolCore::TakeWorker(std::string& why_not) {
-  if (closing_ || draining_) {
-    why_not = "the replica drains";
-    return nullptr;
-  }
   while (!idle_.empty()) {
     WorkerPtr worker = std::move(idle_.back());
     idle_.pop_back();
@@ -205,15 +233,24 @@ PoolCore::WorkerPtr PoolCore::TakeWorker(std::string& why_not) {
   return *worker;
 }
 
-void PoolCore::Give(Call& call) {
-  WriteBodySize(call.worker->channel->request_area(), call.written);
-  call.given = true;
-  call.given_at = std::chrono::steady_clock::now();
-  last_active_ = call.given_at;
-  if (call.worker->log != nullptr) call.worker->log->set_invocation(call.id);
+void PoolCore::Give(const std::shared_ptr<Call>& call, Time now) {
+  WorkerProcess& worker = *call->worker;
+  Channel& channel = *worker.channel;
+  const bool waits = worker.call != call;
+  if (call->small) {
+    WriteBodySize(channel.small_area(), call->written);
+  } else {
+    WriteBodySize(channel.large_area(), call->written);
+  }
+  call->given = true;
+  call->given_at = now;
+  last_active_ = now;
   // A thread that sleeps has armed only those that were busy then.
-  if (sleeps_until_ != Time{}) call.worker->channel->Arm();
-  call.worker->channel->Give();
+  if (sleeps_until_ != Time{}) channel.Arm();
+  call->number = channel.Give(!call->small);
+  if (worker.log != nullptr) worker.log->Given(call->number, call->id, waits);
+  // Whoever waits is looked after, and so is the answer of the one before, of which the worker need not tell.
+  if (waits && sleeps_until_ != Time{} && look_timer_at_ <= now) SetLookTimer(now + kLookEvery);
 }
 
 void PoolCore::Write(Call& call, std::string_view data, bool end) {
@@ -231,13 +268,13 @@ void PoolCore::Write(Call& call, std::string_view data, bool end) {
     at = call.body_offset + call.written;
     call.filling = true;
   }
-  std::memcpy(channel->request_area() + at, data.data(), data.size());
+  std::memcpy(channel->large_area() + at, data.data(), data.size());
   const std::lock_guard lock(mutex_);
   call.filling = false;
   if (call.worker == nullptr) return;
   call.written += data.size();
   channel->NoteWritten(at + data.size());
-  if (end) Give(call);
+  if (end) Give(call.worker->call, std::chrono::steady_clock::now());
 }
 
 void PoolCore::Grant(Call& call, std::uint64_t bytes) {
@@ -269,105 +306,62 @@ void PoolCore::Refuse(Call& call, v1::Outcome outcome, const char* component, co
   call.sink->OnFlush();
 }
 
-void PoolCore::Collect(const WorkerPtr& worker) {
-  const std::shared_ptr<Call> call = worker->call;
-  Channel& channel = *worker->channel;
-  while (true) {
-    ipc::RecordKind kind{};
-    std::string payload;
-    switch (channel.ring().Next(call->window, kind, payload)) {
-      case ipc::RingReader::Result::kRecord:
-        break;
-      case ipc::RingReader::Result::kBlocked:
-        call->blocked = true;
-        [[fallthrough]];
-      case ipc::RingReader::Result::kEmpty:
-        channel.ReleaseRing();
-        if (call->answer.HasPart()) outbox_.push_back({call->sink, call->answer.TakePart()});
-        return;
-      case ipc::RingReader::Result::kBroken:
-        kind = static_cast<ipc::RecordKind>(0);
-        break;
-    }
-    if (kind == ipc::RecordKind::kData) call->window -= payload.size();
-    const Answer::Step step = call->answer.Take(kind, std::move(payload));
-    if (step == Answer::Step::kMore) continue;
-    channel.ReleaseRing();
-    const bool wicked = step == Answer::Step::kBroken || channel.ring().HasMore() || !channel.Intact();
-    if (wicked) {
-      base::log::Warn("the handler wrote over its channel; its worker is killed",
-                      {{"function", options_.function}, {"pid", worker->pid}, {"invocation", call->id}});
-    }
-    if (call->answer.stray_children()) {
-      base::log::Warn("the handler left processes behind; its worker is killed with them",
-                      {{"function", options_.function}, {"pid", worker->pid}, {"invocation", call->id}});
-    }
-    const bool threads = call->answer.stray_threads() && !wicked && !call->answer.stray_children();
-    Finish(worker, !wicked && !call->answer.stray_children() && !threads);
-    if (threads) MakeUpForThreads(*call, worker->pid);
-    return;
-  }
-}
-
 // A worker was killed for the threads that its handler left: they could read what the next invocation gets, and use its
 // time. It may do so each time, so another is forked before it is asked for.
-void PoolCore::MakeUpForThreads(const Call& call, pid_t pid) {
+void PoolCore::MakeUpForThreads(const std::string& invocation, pid_t pid) {
   if (!std::exchange(told_of_threads_, true)) {
     base::log::Warn(
         "the handler left threads behind; its worker is replaced after each such invocation. Threads that "
         "stay belong in "
         "after_fork()",
-        {{"function", options_.function}, {"pid", pid}, {"invocation", call.id}});
+        {{"function", options_.function}, {"pid", pid}, {"invocation", invocation}});
   }
   if (closing_ || draining_ || !idle_.empty() || taken_slots_ >= options_.slots) return;
   if (auto worker = NewWorker(nullptr); worker.ok()) idle_.push_back(*worker);
 }
 
-void PoolCore::Finish(const WorkerPtr& worker, bool keep_worker) {
-  const std::shared_ptr<Call> call = worker->call;
-  EndCall(*call, std::move(call->answer.result()), worker);
-  if (!keep_worker) {
-    KillWorker(worker, "Retired");
-  } else if (worker->state == WorkerProcess::State::kLive) {
-    worker->idle_since = last_active_;
-    idle_.push_back(worker);
-  }
+void PoolCore::EndCall(std::shared_ptr<Call> call, v1::Result&& result, const WorkerPtr& worker,
+                       std::chrono::microseconds used, const CrashNotes& notes) {
+  // What only waited has used nothing.
+  if (!call->given || worker->call != call)
+    return Conclude(std::move(call), std::move(result), worker, nullptr, notes);
+  const Time now = std::chrono::steady_clock::now();
+  const bool alive = used.count() == 0 && worker->pid > 0;
+  if (alive) used = CpuTime(worker->pid);
+  Usage usage;
+  usage.wall =
+      std::chrono::duration_cast<std::chrono::microseconds>(now - std::max(call->given_at, worker->ended_at));
+  if (used > worker->cpu_mark) usage.cpu = used - worker->cpu_mark;
+  worker->cpu_mark = std::max(worker->cpu_mark, used);
+  worker->ended_at = now;
+  if (alive) NotePeak(worker, usage.cpu, now);
+  Conclude(std::move(call), std::move(result), worker, &usage, notes);
 }
 
-void PoolCore::EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker,
-                       std::chrono::microseconds used, const CrashNotes& notes) {
-  const auto now = std::chrono::steady_clock::now();
-  std::chrono::microseconds wall{0};
-  std::chrono::microseconds cpu{0};
-  if (call.given) {
-    wall = std::chrono::duration_cast<std::chrono::microseconds>(now - call.given_at);
-    const bool alive = used.count() == 0 && worker->pid > 0;
-    if (alive) used = CpuTime(worker->pid);
-    if (used > worker->cpu_mark) cpu = used - worker->cpu_mark;
-    worker->cpu_mark = std::max(worker->cpu_mark, used);
-    if (cpu >= kPeakAlwaysAfter || now - worker->peak_read_at >= kPeakEvery) {
-      if (alive) worker->peak_bytes = std::max(worker->peak_bytes, PeakResidentBytes(worker->pid));
-      worker->peak_read_at = now;
-    }
+void PoolCore::Conclude(std::shared_ptr<Call> call, v1::Result&& result, const WorkerPtr& worker,
+                        const Usage* usage, const CrashNotes& notes) {
+  const Time now = std::chrono::steady_clock::now();
+  const Usage used = usage != nullptr ? *usage : Usage{};
+  if (usage != nullptr) {
     ++worker->invocations;
     v1::Metering& metering = *result.mutable_metering();
-    metering.set_wall_us(static_cast<std::uint64_t>(wall.count()));
-    metering.set_cpu_us(static_cast<std::uint64_t>(cpu.count()));
+    metering.set_wall_us(static_cast<std::uint64_t>(used.wall.count()));
+    metering.set_cpu_us(static_cast<std::uint64_t>(used.cpu.count()));
     metering.set_peak_rss_bytes(worker->peak_bytes);
     metering.set_cold(std::exchange(cold_, false));
   }
   last_active_ = now;
-  metrics_.Invocation(result.outcome(), wall, cpu);
-  Ending ending{{call.sink, {}}, call.id, worker->pid};
-  if (call.answer.HasPart()) ending.delivery.part = call.answer.TakePart();
+  metrics_.Invocation(result.outcome(), used.wall, used.cpu);
+  Ending ending{{call->sink, {}}, call->id, worker->pid};
+  if (call->answer.HasPart()) ending.delivery.part = call->answer.TakePart();
   *ending.delivery.part.mutable_result() = std::move(result);
-  call.worker = nullptr;
-  worker->call = nullptr;
+  call->worker = nullptr;
+  if (worker->call == call) Advance(worker);
   --busy_;
   if (notes.frames.empty()) {
     Tell(std::move(ending));
   } else {
-    TellWithBacktrace(std::move(ending), notes, std::min(call.deadline, now + options_.backtrace_timeout));
+    TellWithBacktrace(std::move(ending), notes, std::min(call->deadline, now + options_.backtrace_timeout));
   }
   if (draining_) changed_.notify_all();
 }
@@ -429,6 +423,8 @@ PoolState PoolCore::State() const {
   const std::lock_guard lock(mutex_);
   PoolState state;
   state.busy = busy_;
+  state.waited = waited_;
+  state.taken_back = taken_back_;
   state.forks = forks_;
   for (const ServerPtr& server : servers_) {
     if (server->state != ServerProcess::State::kGone) state.fork_server_pid = server->pid;
@@ -438,7 +434,8 @@ PoolState PoolCore::State() const {
     v1::WorkerInfo& info = state.workers.emplace_back();
     info.set_pid(worker->pid);
     info.set_revision(options_.revision);
-    info.set_busy(worker->call != nullptr && worker->call->given && worker->channel->taken());
+    info.set_busy(worker->call != nullptr && worker->call->given &&
+                  worker->channel->Taken(worker->call->number));
     info.set_invocations(worker->invocations);
     info.set_rss_bytes(ResidentBytes(worker->pid));
   }

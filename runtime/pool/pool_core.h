@@ -7,6 +7,11 @@
 // Deadlines: the thread sleeps at most until the nearest one. While anything runs, and for a second after, it
 // wakes every kTick to look at the workers' memory; later it sleeps long, and a caller that begins something
 // pokes it.
+//
+// Short calls under load: with as many workers busy as there are cores, to wake another helps nobody, and costs more than
+// a short handler runs. If the function's calls are short, a further one is then given to a busy worker, to wait there. As
+// long as calls wait anywhere the thread looks every kLook: what waits behind a call that has run for a whole look is
+// taken back and goes to a worker of its own, so that handlers that block get all slots.
 #pragma once
 
 #include <array>
@@ -14,6 +19,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -31,6 +37,8 @@ namespace mayfly::runtime {
 class PoolCore : public std::enable_shared_from_this<PoolCore> {
  public:
   using Time = std::chrono::steady_clock::time_point;
+  // How often what waits behind other calls is looked at.
+  static constexpr std::chrono::microseconds kLookEvery{250};
 
   PoolCore(PoolOptions options, base::Metrics& metrics);
   ~PoolCore();
@@ -55,6 +63,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
  private:
   enum class Source : std::uint64_t {
     kPoke,
+    kLook,
     kControl,
     kServerExit,
     kServerLog,
@@ -75,21 +84,55 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
     pid_t pid = 0;
   };
 
+  // What one invocation used.
+  struct Usage {
+    std::chrono::microseconds wall{0};
+    std::chrono::microseconds cpu{0};
+  };
+  // A call whose end was read, and what its worker says of how long it ran.
+  struct Ended {
+    std::shared_ptr<Call> call;
+    Usage usage;
+    std::chrono::nanoseconds ran{0};
+  };
+
   // pool_core.cc: invocations.
   void Poke();
+  // An idle worker, or a new one.
   WorkerPtr TakeWorker(std::string& why_not);
-  void Give(Call& call);
-  void Collect(const WorkerPtr& worker);
-  void Finish(const WorkerPtr& worker, bool keep_worker);
-  void MakeUpForThreads(const Call& call, pid_t pid);
-  // `used` is all CPU time of a process that was reaped; 0 to ask a living one. `notes` are those of a crash.
-  void EndCall(Call& call, v1::Result&& result, const WorkerPtr& worker, std::chrono::microseconds used = {},
-               const CrashNotes& notes = {});
+  bool StartSmall(const std::shared_ptr<Call>& call, const v1::Start& start, std::string_view body,
+                  const WorkerPtr& worker);
+  void Give(const std::shared_ptr<Call>& call, Time now);
+  void WakeFor(const Call& call);
+  // Ends a call that did not answer. `used` is all CPU time of a process that was reaped; 0 to ask a living one. `notes`
+  // are those of a crash.
+  void EndCall(std::shared_ptr<Call> call, v1::Result&& result, const WorkerPtr& worker,
+               std::chrono::microseconds used = {}, const CrashNotes& notes = {});
+  // `usage` is null if it was not begun.
+  void Conclude(std::shared_ptr<Call> call, v1::Result&& result, const WorkerPtr& worker, const Usage* usage,
+                const CrashNotes& notes = {});
   void Tell(Ending&& ending);
   void TellWithBacktrace(Ending&& ending, const CrashNotes& notes, Time deadline);
   void Refuse(Call& call, v1::Outcome outcome, const char* component, const char* reason,
               std::string message);
   void LogFailure(const Ending& ending) const;
+
+  // pool_calls.cc: what workers run, and what waits behind it.
+  WorkerPtr PickBusy(Time now) const;
+  void Assign(const WorkerPtr& worker, const std::shared_ptr<Call>& call);
+  void Advance(const WorkerPtr& worker);
+  void Rest(const WorkerPtr& worker);
+  void Collect(const WorkerPtr& worker);
+  void MakeUpForThreads(const std::string& invocation, pid_t pid);
+  void Settle(const WorkerPtr& worker, std::vector<Ended>& ended, Time now);
+  void NotePeak(const WorkerPtr& worker, std::chrono::microseconds cpu, Time now);
+  void NoteDuration(std::chrono::nanoseconds ran);
+  void TakeBack(const WorkerPtr& worker);
+  bool Isolate(const WorkerPtr& worker);
+  void FailWaiting(const WorkerPtr& worker, const std::string& why);
+  void PlaceAgain(const std::shared_ptr<Call>& call, const WorkerPtr& from);
+  void LookAtWaiting(Time now);
+  void SetLookTimer(Time at);
 
   // pool_loop.cc: the thread.
   void Run();
@@ -98,6 +141,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void Tick(Time now);
   void CheckCalls(Time now);
   std::string NotReady() const;
+  v1::Result WhyOver(const Call& call, bool started, bool taken) const;
   void TakeOutbox(std::vector<Delivery>& outbox);
   void Deliver(std::vector<Delivery>& outbox);
   void Shutdown();
@@ -126,7 +170,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void OnWorkerExit(const WorkerPtr& worker);
   void KillWorker(const WorkerPtr& worker, const char* reason);
   void RemoveWorker(const WorkerPtr& worker);
-  void Replace(const WorkerPtr& worker, const v1::Problem& why);
+  void Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const v1::Problem& why);
   WorkerPtr FindWorker(std::uint64_t key) const;
   ServerPtr FindServer(std::uint64_t key) const;
   void CountWorkers();
@@ -136,6 +180,7 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   std::string temporary_folder_;
   base::FileDescriptor epoll_;
   base::FileDescriptor poke_;
+  base::FileDescriptor look_timer_;  // epoll itself counts in milliseconds
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // loaded_, problem_, busy_, symbolizing_ or delivering_
@@ -151,9 +196,17 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   bool told_of_threads_ = false;
   std::uint64_t next_key_ = 1;
   std::uint32_t busy_ = 0;
+  std::optional<std::chrono::nanoseconds> typical_;  // how long handlers ran of late
+  std::uint32_t waiting_ = 0;                        // calls that wait behind others
+  std::uint64_t waited_ = 0;
+  std::uint64_t taken_back_ = 0;
+  Time next_look_{};
+  Time look_timer_at_{};
+  Time printed_at_{};  // when a worker last printed something that is not known to be a certain invocation's
   std::uint32_t taken_slots_ = 0;  // workers that count: neither leaving nor killed
   std::vector<WorkerPtr> workers_;
-  std::vector<WorkerPtr> idle_;  // the one used last at the back
+  std::vector<WorkerPtr> running_;  // those with a call
+  std::vector<WorkerPtr> idle_;     // the one used last at the back
   std::deque<WorkerPtr> wanted_;
   std::vector<ServerPtr> servers_;
   std::vector<std::pair<pid_t, Time>> groups_;  // of dead leaders, until nothing of them is left

@@ -96,15 +96,18 @@ bool PoolCore::LookAtFolder(Time now, bool any_workers) {
 void PoolCore::StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char* reason,
                        std::string message) {
   if (worker->state != WorkerProcess::State::kLive) return;
+  while (worker->call != nullptr && !Isolate(worker)) {
+    if (worker->state != WorkerProcess::State::kLive) return;
+  }
   const std::shared_ptr<Call> call = worker->call;
-  if (call != nullptr && call->given && worker->channel->taken()) {
+  if (call != nullptr && call->given && worker->channel->Taken(call->number)) {
     v1::Result result;
     result.set_outcome(outcome);
     v1::Problem& problem = *result.mutable_problem();
     problem.set_component("function");
     problem.set_reason(reason);
     problem.set_message(std::move(message));
-    EndCall(*call, std::move(result), worker);
+    EndCall(call, std::move(result), worker);
   } else {
     base::log::Warn(
         "an idle worker is stopped",

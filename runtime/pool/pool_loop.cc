@@ -38,6 +38,7 @@ void PoolCore::Run() {
   }
   std::array<epoll_event, 64> events;
   std::vector<Delivery> outbox;
+  std::vector<WorkerPtr> running;
   while (true) {
     int timeout;
     {
@@ -57,8 +58,8 @@ void PoolCore::Run() {
       sleeps_until_ = {};
       const auto now = std::chrono::steady_clock::now();
       for (int i = 0; i < count; ++i) Handle(events[static_cast<std::size_t>(i)].data.u64, now);
-      for (std::size_t i = 0; i < workers_.size(); ++i) {
-        const WorkerPtr worker = workers_[i];
+      running = running_;
+      for (const WorkerPtr& worker : running) {
         if (worker->call != nullptr && worker->call->given && !worker->call->blocked) Collect(worker);
       }
       TakeOutbox(outbox);
@@ -71,6 +72,7 @@ void PoolCore::Run() {
 // What is due, and how many milliseconds the thread may sleep after it. The bells are armed then.
 int PoolCore::Prepare(Time now) {
   CheckCalls(now);
+  LookAtWaiting(now);
   if (now >= next_tick_) {
     Tick(now);
     next_tick_ = now + kTick;
@@ -83,12 +85,15 @@ int PoolCore::Prepare(Time now) {
                                                                                : Time::duration(kLongSleep));
   for (const WorkerPtr& worker : workers_) {
     if (worker->state == WorkerProcess::State::kLeaving) until = std::min(until, worker->leave_deadline);
-    if (worker->call == nullptr) continue;
+  }
+  for (const WorkerPtr& worker : running_) {
     until = std::min(until, worker->call->deadline);
+    for (const std::shared_ptr<Call>& call : worker->waiting) until = std::min(until, call->deadline);
     if (!worker->call->given || worker->call->blocked) continue;
     worker->channel->Arm();
     if (worker->channel->ring().HasMore()) return 0;
   }
+  if (waiting_ > 0) SetLookTimer(next_look_);
   if (!wanted_.empty()) {
     for (const Time at : {server_restart_at_, fork_again_at_}) {
       if (at > now) until = std::min(until, at);
@@ -105,6 +110,7 @@ void PoolCore::Handle(std::uint64_t data, Time now) {
   switch (source) {
     case Source::kPoke:
     case Source::kDoorbell:
+    case Source::kLook:
       return;  // edges: the thread is awake, that is all
     case Source::kControl:
     case Source::kServerExit:
@@ -126,8 +132,9 @@ void PoolCore::Handle(std::uint64_t data, Time now) {
       if (worker == nullptr) return;
       if (source == Source::kWorkerExit) {
         OnWorkerExit(worker);
-      } else if (!worker->log->ReadSome()) {
-        epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker->log->fd(), nullptr);
+      } else {
+        if (!worker->log->ReadSome()) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, worker->log->fd(), nullptr);
+        if (worker->log->TakePrinted()) printed_at_ = now;
       }
       return;
     }
@@ -136,41 +143,29 @@ void PoolCore::Handle(std::uint64_t data, Time now) {
 
 // Ends what is past its deadline, was cancelled, or has too large a body.
 void PoolCore::CheckCalls(Time now) {
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const WorkerPtr worker = workers_[i];
-    const std::shared_ptr<Call> call = worker->call;
-    if (call == nullptr || (!call->cancelled && !call->too_large && now < call->deadline)) continue;
-    v1::Result result;
-    v1::Problem& problem = *result.mutable_problem();
-    if (call->too_large) {
-      result.set_outcome(v1::OUTCOME_FAILED);
-      problem.set_component("runtime");
-      problem.set_reason("RequestTooLarge");
-      problem.set_message(
-          "the request is larger than the limits: " + std::to_string(options_.max_request_bytes) +
-          " bytes of body, " + std::to_string(ipc::kHeadRoom >> 10) + " KiB of headers");
-    } else if (call->cancelled) {
-      result.set_outcome(v1::OUTCOME_CANCELLED);
-      problem.set_component("runtime");
-      problem.set_reason("Cancelled");
-      problem.set_message("nobody waits for the answer any more");
-    } else {
-      const bool started = call->given && worker->state == WorkerProcess::State::kLive;
-      result.set_outcome(started ? v1::OUTCOME_TIMED_OUT : v1::OUTCOME_NOT_STARTED);
-      problem.set_component(started ? "function" : "runtime");
-      problem.set_reason("DeadlineExceeded");
-      const bool taken = started && worker->channel->taken();
-      problem.set_message(taken ? "the handler did not answer in time and was stopped"
-                          : started
-                              ? "the worker did not begin the invocation in time: after_fork() hangs, or its "
-                                "process is stopped"
-                          : call->given ? NotReady()
-                                        : "the request's body was not complete before the deadline");
+  const auto is_over = [now](const Call& call) {
+    return call.cancelled || call.too_large || now >= call.deadline;
+  };
+  for (std::size_t i = running_.size(); i-- > 0;) {
+    if (i >= running_.size()) continue;
+    const WorkerPtr worker = running_[i];
+    for (std::size_t at = worker->waiting.size(); at-- > 0;) {
+      const std::shared_ptr<Call> call = worker->waiting[at];
+      // What the worker has taken meanwhile is its call after the next look into the ring.
+      if (!is_over(*call) || !worker->channel->Revoke(call->number)) continue;
+      worker->waiting.erase(worker->waiting.begin() + static_cast<std::ptrdiff_t>(at));
+      --waiting_;
+      EndCall(call, WhyOver(*call, false, false), worker);
     }
+    const std::shared_ptr<Call> call = worker->call;
+    if (!is_over(*call)) continue;
     // Somebody may still be copying into its memory, which must then not be the next invocation's.
     const bool spoilt = call->given || call->filling;
-    const std::string reason = problem.reason();
-    EndCall(*call, std::move(result), worker);
+    if (spoilt && !Isolate(worker)) continue;
+    const bool started = call->given && worker->state == WorkerProcess::State::kLive;
+    v1::Result result = WhyOver(*call, started, started && worker->channel->Taken(call->number));
+    const std::string reason = result.problem().reason();
+    EndCall(call, std::move(result), worker);
     if (spoilt) {
       KillWorker(worker, reason.c_str());
     } else {
@@ -184,6 +179,36 @@ void PoolCore::CheckCalls(Time now) {
 std::string PoolCore::NotReady() const {
   const std::string what = "no worker was ready before the deadline";
   return server_failures_ == 0 ? what : what + "; of the last fork server: " + problem_.message();
+}
+
+// Why a call ends that is over without an answer.
+v1::Result PoolCore::WhyOver(const Call& call, bool started, bool taken) const {
+  v1::Result result;
+  v1::Problem& problem = *result.mutable_problem();
+  if (call.too_large) {
+    result.set_outcome(v1::OUTCOME_FAILED);
+    problem.set_component("runtime");
+    problem.set_reason("RequestTooLarge");
+    problem.set_message(
+        "the request is larger than the limits: " + std::to_string(options_.max_request_bytes) +
+        " bytes of body, " + std::to_string(ipc::kHeadRoom >> 10) + " KiB of headers");
+  } else if (call.cancelled) {
+    result.set_outcome(v1::OUTCOME_CANCELLED);
+    problem.set_component("runtime");
+    problem.set_reason("Cancelled");
+    problem.set_message("nobody waits for the answer any more");
+  } else {
+    result.set_outcome(started ? v1::OUTCOME_TIMED_OUT : v1::OUTCOME_NOT_STARTED);
+    problem.set_component(started ? "function" : "runtime");
+    problem.set_reason("DeadlineExceeded");
+    problem.set_message(taken ? "the handler did not answer in time and was stopped"
+                        : started
+                            ? "the worker did not begin the invocation in time: after_fork() hangs, or its "
+                              "process is stopped"
+                        : call.given ? NotReady()
+                                     : "the request's body was not complete before the deadline");
+  }
+  return result;
 }
 
 void PoolCore::Tick(Time now) {
@@ -234,15 +259,14 @@ void PoolCore::Shutdown() {
   std::vector<Delivery> outbox;
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-      const WorkerPtr worker = workers_[i];
-      if (worker->call == nullptr) continue;
+    while (!running_.empty()) {
+      const WorkerPtr worker = running_.back();
       v1::Result result;
       result.set_outcome(v1::OUTCOME_CANCELLED);
       result.mutable_problem()->set_component("runtime");
       result.mutable_problem()->set_reason("Cancelled");
       result.mutable_problem()->set_message("the replica stops");
-      EndCall(*worker->call, std::move(result), worker);
+      EndCall(worker->call, std::move(result), worker);
     }
     outbox.swap(outbox_);
   }
@@ -273,6 +297,7 @@ void PoolCore::Shutdown() {
   for (const WorkerPtr& worker : workers_) {
     if (worker->log != nullptr) worker->log->Finish();
   }
+  running_.clear();
   idle_.clear();
   wanted_.clear();
   workers_.clear();

@@ -311,7 +311,7 @@ void PoolCore::RefuseWanted() {
       result.mutable_problem()->set_reason("ForkServerFailed");
       result.mutable_problem()->set_message("the function's fork server keeps failing: " +
                                             problem_.message());
-      EndCall(*worker->call, std::move(result), worker);
+      EndCall(worker->call, std::move(result), worker);
     }
     RemoveWorker(worker);
   }
@@ -431,7 +431,7 @@ void PoolCore::OnForkFailed(std::uint64_t token, int error) {
     result.mutable_problem()->set_component("worker");
     result.mutable_problem()->set_reason("ForkFailed");
     result.mutable_problem()->set_message(std::string("a worker could not be forked: ") + strerror(error));
-    EndCall(*worker->call, std::move(result), worker);
+    EndCall(worker->call, std::move(result), worker);
   }
   RemoveWorker(worker);
 }
@@ -453,18 +453,21 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
   const bool was_killed = worker->state == WorkerProcess::State::kKilled;
   const bool was_leaving = worker->state == WorkerProcess::State::kLeaving;
   const std::shared_ptr<Call> call = worker->call;
+  std::deque<std::shared_ptr<Call>> waiting;
+  waiting.swap(worker->waiting);
+  waiting_ -= static_cast<std::uint32_t>(waiting.size());
   const CrashNotes notes = CopyCrashReport(worker->channel->crash());
   const Death death = Explain(status, notes, options_.worker_memory_bytes);
   if (!was_killed && !was_leaving) metrics_.WorkerDied(death.problem.reason());
   if (call != nullptr) {
-    if (call->given && worker->channel->taken()) {
+    if (call->given && worker->channel->Taken(call->number)) {
       v1::Result result;
       result.set_outcome(death.outcome);
       *result.mutable_problem() = death.problem;
       worker->peak_bytes = std::max(worker->peak_bytes, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
-      EndCall(*call, std::move(result), worker, CpuTime(usage), notes);
+      EndCall(call, std::move(result), worker, CpuTime(usage), notes);
     } else {
-      Replace(worker, death.problem);
+      Replace(call, worker, death.problem);
     }
   } else if (!was_killed && !was_leaving) {
     base::log::Warn("an idle worker died", {{"function", options_.function},
@@ -472,23 +475,38 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
                                             {"reason", death.problem.reason()},
                                             {"problem", death.problem.message()}});
   }
+  for (const std::shared_ptr<Call>& each : waiting) {
+    if (!worker->channel->Taken(each->number)) {
+      Replace(each, worker, death.problem);
+      continue;
+    }
+    // Only a worker that means harm takes one before it has ended the one before.
+    v1::Result result;
+    result.set_outcome(death.outcome);
+    *result.mutable_problem() = death.problem;
+    EndCall(each, std::move(result), worker);
+  }
   groups_.emplace_back(worker->pid, std::chrono::steady_clock::now() + kGroupEnds);
   RemoveWorker(worker);
 }
 
-// Its invocation did not start: a fresh worker takes the channel over with all that is in it.
-void PoolCore::Replace(const WorkerPtr& worker, const v1::Problem& why) {
-  const std::shared_ptr<Call> call = worker->call;
+// The invocation did not start, and goes to another worker. A large one's channel goes with all that is in it.
+void PoolCore::Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const v1::Problem& why) {
   if (++call->replacements <= kMaxReplacements) {
     if (worker->state != WorkerProcess::State::kKilled) {
       worker->state = WorkerProcess::State::kKilled;
       --taken_slots_;
     }
-    worker->channel->HandOver(call->given);
+    if (call->small) {
+      if (worker->call == call) Advance(worker);
+      PlaceAgain(call, worker);
+      return;
+    }
+    worker->channel->HandOver();
     if (auto fresh = NewWorker(worker->channel); fresh.ok()) {
-      worker->call = nullptr;
-      (*fresh)->call = call;
-      call->worker = *fresh;
+      Advance(worker);
+      Assign(*fresh, call);
+      if (call->given) Give(call, call->given_at);
       return;
     }
   }
@@ -498,7 +516,7 @@ void PoolCore::Replace(const WorkerPtr& worker, const v1::Problem& why) {
   result.mutable_problem()->set_reason("WorkerGone");
   result.mutable_problem()->set_message("the worker died before it took the invocation: " + why.message());
   call->given = false;
-  EndCall(*call, std::move(result), worker);
+  EndCall(call, std::move(result), worker);
 }
 
 // Takes the worker out of its slot at once; it is reaped when the kernel is done with it.

@@ -11,7 +11,7 @@ namespace {
 // Appends to the area and remembers whether everything fitted.
 class Appender {
  public:
-  explicit Appender(char* area) : area_(area), end_(sizeof(ipc::Request)) {}
+  Appender(char* area, std::size_t room) : area_(area), room_(room), end_(sizeof(ipc::Request)) {}
 
   ipc::Span Text(const std::string& text) {
     if (!Fits(text.size())) return {0, 0};
@@ -42,20 +42,22 @@ class Appender {
 
  private:
   bool Fits(std::size_t size) {
-    if (size > ipc::kHeadRoom || end_ + size > ipc::kHeadRoom) fitted_ = false;
+    if (size > room_ || end_ + size > room_) fitted_ = false;
     return fitted_;
   }
 
   char* const area_;
+  const std::size_t room_;
   std::size_t end_;
   bool fitted_ = true;
 };
 
 }  // namespace
 
-absl::StatusOr<std::size_t> WriteRequestHead(const v1::Start& start, std::uint64_t deadline_ns, char* area) {
+absl::StatusOr<std::size_t> WriteRequestHead(const v1::Start& start, std::uint64_t deadline_ns, char* area,
+                                             std::size_t room) {
   const v1::Event& event = start.event();
-  Appender out(area);
+  Appender out(area, room);
   ipc::Request request{};
   request.deadline_ns = deadline_ns;
   request.attempt = start.attempt() == 0 ? 1 : start.attempt();
@@ -77,7 +79,7 @@ absl::StatusOr<std::size_t> WriteRequestHead(const v1::Start& start, std::uint64
   }
   if (!out.fitted()) {
     return absl::ResourceExhaustedError("the event's attributes and headers are larger than " +
-                                        std::to_string(ipc::kHeadRoom >> 10) + " KiB");
+                                        std::to_string(room >> 10) + " KiB");
   }
   request.body_offset = ipc::RoundUp(out.end(), 64);
   std::memcpy(area, &request, sizeof(request));

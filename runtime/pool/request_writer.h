@@ -9,9 +9,10 @@
 
 namespace mayfly::runtime {
 
-// Writes all but the body, and returns where the body begins. kResourceExhausted if it does not fit into
-// ipc::kHeadRoom. REQUIRES: `area` has that much room.
-absl::StatusOr<std::size_t> WriteRequestHead(const v1::Start& start, std::uint64_t deadline_ns, char* area);
+// Writes all but the body into an area of `room` bytes, and returns where the body begins. kResourceExhausted if it does
+// not fit.
+absl::StatusOr<std::size_t> WriteRequestHead(const v1::Start& start, std::uint64_t deadline_ns, char* area,
+                                             std::size_t room);
 
 // The body is complete: says how large it is.
 void WriteBodySize(char* area, std::uint64_t size);

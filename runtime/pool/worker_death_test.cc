@@ -197,6 +197,7 @@ TEST_F(WorkerPoolTest, TwoRevisionsServeSideBySide) {
 TEST_F(WorkerPoolTest, KillingWorkersAndForkServersUnderLoadFailsOnlyWhatTheyRan) {
   PoolOptions options = TestOptions("echo_plain");
   options.slots = 8;
+  options.busy_before_waiting = 1;
   Open(options);
   std::atomic<bool> stop{false};
   std::atomic<int> ok{0};

@@ -1,5 +1,7 @@
 // A WorkerPool runs the invocations of one revision in worker processes, one invocation per worker at a time.
 //
+// While a function's calls are short, some may wait at a worker behind the one that it runs, under load: see pool_core.h.
+//
 // It owns a fork server (mayfly-worker), which maps the module and runs create() once, and the workers forked
 // from it: one is started when an invocation finds none idle, up to `slots`; one that has been idle for long
 // leaves. The process that owns a WorkerPool never maps user code, and takes everything a worker writes for
@@ -57,6 +59,8 @@ struct PoolOptions {
   std::chrono::milliseconds backtrace_timeout{500};  // how long the result of a crash waits for names
   std::uint64_t worker_memory_bytes = 0;             // 0: see memory_limit.h
   std::uint32_t worker_tasks = 0;  // processes and threads of one worker; 0: 64, or 4 for each core
+  // So many workers are busy before short calls wait behind others rather than wake further ones. 0: one for each core.
+  std::uint32_t busy_before_waiting = 0;
   std::uint64_t temporary_bytes = std::uint64_t{2} << 30;  // what all workers together may keep in TMPDIR
   std::uint64_t max_request_bytes = 32u << 20;             // at most ipc::kMostRequestBytes
   std::uint64_t max_response_bytes = 0;                    // 0: no limit
@@ -92,6 +96,8 @@ struct LoadTimes {
 
 struct PoolState {
   std::uint32_t busy = 0;
+  std::uint64_t waited = 0;      // calls that were given to a worker behind another, ever
+  std::uint64_t taken_back = 0;  // of these, those that went to another worker
   std::int32_t fork_server_pid = 0;
   bool forks = true;
   std::vector<v1::WorkerInfo> workers;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -55,6 +56,11 @@ struct WorkerProcess {
   std::shared_ptr<Channel> channel;
   std::shared_ptr<LogReader> log;
   std::shared_ptr<Call> call;  // what it runs, or is about to
+  std::deque<std::shared_ptr<Call>>
+      waiting;              // were given to it too, and can be taken back until it has taken them
+  bool begun = false;       // a look found that it had taken `call`
+  std::uint32_t looks = 0;  // how often `call` was looked at
+  std::chrono::steady_clock::time_point ended_at;  // when the call before `call` ended
   std::uint64_t invocations = 0;
   std::chrono::microseconds cpu_mark{0};
   std::chrono::steady_clock::time_point idle_since;

@@ -24,10 +24,10 @@ const char* MakePageThatChildrenFindEmpty() {
 
 }  // namespace
 
-Channel::Channel(char* memory, const char* request_area, int doorbell)
+Channel::Channel(char* memory, const char* areas, int doorbell)
     : header_(*reinterpret_cast<ipc::ChannelHeader*>(memory)),
       ring_(header_, memory + ipc::kRingOffset),
-      request_area_(request_area),
+      areas_(areas),
       doorbell_(doorbell),
       pid_(getpid()),
       own_(MakePageThatChildrenFindEmpty()) {}
@@ -49,17 +49,43 @@ void Channel::WaitUntilAdmitted() {
   SleepUntil(ipc::Sleep::kForWork, [this] { return header_.admitted.load(std::memory_order_acquire) != 0; });
 }
 
-Channel::Work Channel::Wait() {
-  SleepUntil(ipc::Sleep::kForWork, [this] {
-    return header_.request.load(std::memory_order_acquire) != taken_ ||
-           header_.leave.load(std::memory_order_acquire) != 0;
-  });
-  return header_.request.load(std::memory_order_acquire) != taken_ ? Work::kInvocation : Work::kLeave;
+const char* Channel::Next() {
+  if (ring_.written() - begun_at_ > ipc::kSmallAnswerBytes) {
+    WakeRuntime();
+    SleepUntil(ipc::Sleep::kForRoom, [this] { return ring_.Drained(); });
+  }
+  bool taken = TakeNext();
+  if (!taken) {
+    WakeRuntime();
+    SleepUntil(ipc::Sleep::kForWork, [this, &taken] {
+      taken = TakeNext();
+      return taken || header_.leave.load(std::memory_order_acquire) != 0;
+    });
+  }
+  begun_at_ = ring_.written();
+  return taken ? area_ : nullptr;
 }
 
-const ipc::Request& Channel::Take() {
-  header_.taken.store(++taken_, std::memory_order_seq_cst);
-  return *reinterpret_cast<const ipc::Request*>(request_area_);
+bool Channel::TakeNext() {
+  while (true) {
+    const std::uint32_t number = (taken_ + 1) % ipc::kCallNumbers;
+    std::atomic<std::uint32_t>& word = header_.calls[number % ipc::kCalls];
+    std::uint32_t seen = word.load(std::memory_order_acquire);
+    const std::uint32_t ahead = (ipc::NumberOf(seen) - number) % ipc::kCallNumbers;
+    // The place of a call that was revoked may have been used again since.
+    const bool passed_over =
+        ahead != 0 ? ahead < ipc::kCallNumbers / 2 && ipc::StateOf(seen) != ipc::CallState::kNone
+                   : ipc::StateOf(seen) == ipc::CallState::kRevoked;
+    if (passed_over) {
+      taken_ = number;
+      continue;
+    }
+    if (ahead != 0 || ipc::StateOf(seen) != ipc::CallState::kOffered) return false;
+    if (!word.compare_exchange_strong(seen, ipc::WithState(seen, ipc::CallState::kTaken))) continue;
+    taken_ = number;
+    area_ = areas_ + ipc::AreaOf(number, ipc::IsLarge(seen));
+    return true;
+  }
 }
 
 void Channel::Put(ipc::RecordKind kind, const void* a, std::size_t a_size, const void* b,
@@ -83,7 +109,10 @@ void Channel::PutData(const void* data, std::size_t size) {
 }
 
 void Channel::Flush() {
-  if (!ring_.Publish()) return;
+  if (ring_.Publish()) WakeRuntime();
+}
+
+void Channel::WakeRuntime() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (header_.armed.load(std::memory_order_relaxed) == 0 || header_.armed.exchange(0) == 0) return;
   const std::uint64_t one = 1;

@@ -18,16 +18,16 @@ namespace mayfly::worker {
 
 class Channel {
  public:
-  // Takes over `memory` (mapped: kRequestOffset bytes writable) and `doorbell`.
-  Channel(char* memory, const char* request_area, int doorbell);
+  // Takes over `memory` (mapped: kAreasOffset bytes writable) and `doorbell`. `areas` are mapped read-only.
+  Channel(char* memory, const char* areas, int doorbell);
 
-  enum class Work { kInvocation, kLeave };
   // Waits until the runtime has admitted this worker.
   void WaitUntilAdmitted();
-  // Waits for the next invocation.
-  Work Wait();
-  // The request that Wait() announced; tells the runtime that it will run now.
-  const ipc::Request& Take();
+  // Waits for the next call and takes it; where its request lies, or null if this worker is to leave.
+  //
+  // If one waits already, the runtime is not woken to read the answer of the last: as long as a call waits, it looks
+  // by itself before long.
+  const char* Next();
 
   // Puts a record, waiting while the ring is too full. REQUIRES: it fits into an empty ring.
   void Put(ipc::RecordKind kind, const void* a, std::size_t a_size, const void* b = nullptr,
@@ -36,8 +36,9 @@ class Channel {
   void PutData(const void* data, std::size_t size);
   // Shows the runtime what was put.
   void Flush();
-
-  const char* request_area() const { return request_area_; }
+  // The same, but leaves it to Next() or WakeRuntime() to wake the runtime.
+  void Publish() { ring_.Publish(); }
+  void WakeRuntime();
   ipc::CrashReport& crash() { return header_.crash; }
   // Which invocation runs, for log lines.
   std::uint32_t sequence() const { return taken_; }
@@ -45,6 +46,7 @@ class Channel {
   void EndStrayChild() const;
 
  private:
+  bool TakeNext();
   void WaitForRoom(std::size_t bytes);
   // Sleeps until the runtime changes `wake`, unless `ready` holds.
   template <typename Ready>
@@ -52,12 +54,14 @@ class Channel {
 
   ipc::ChannelHeader& header_;
   ipc::RingWriter ring_;
-  const char* const request_area_;
+  const char* const areas_;
+  const char* area_ = nullptr;  // of the call that was taken last
   const int doorbell_;
   const pid_t pid_;
   const char* const
       own_;  // points at 1 in this process, at 0 in its children; null: the kernel has no such pages
-  std::uint32_t taken_ = 0;
+  std::uint32_t taken_ = 0;     // the number of the last call that was taken or passed over
+  std::uint64_t begun_at_ = 0;  // how much had been put into the ring then
 };
 
 }  // namespace mayfly::worker

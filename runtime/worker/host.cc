@@ -191,11 +191,15 @@ int Response::Fail(mayfly_str message) {
   return 0;
 }
 
-void Response::Done(int result, std::uint32_t strays) {
-  ipc::DoneRecord done{result, strays};
+void Response::Done(int result, std::uint32_t strays, std::uint64_t began_ns, std::uint64_t ended_ns) {
+  ipc::DoneRecord done{result, strays, began_ns, ended_ns};
   if (answered_twice_) done.flags |= ipc::kDoneAnsweredTwice;
   channel_.Put(ipc::RecordKind::kDone, &done, sizeof(done));
-  channel_.Flush();
+  channel_.Publish();
+  if (strays != 0) {
+    channel_.WakeRuntime();
+    while (true) pause();
+  }
   state_ = State::kOpen;
   answered_twice_ = false;
   header_count_ = 0;

@@ -31,8 +31,8 @@ class Response {
   int Fail(mayfly_str message);
 
   // Handle has returned `result`: tells the runtime, and is ready for the next invocation. `strays` are flags of the
-  // DoneRecord.
-  void Done(int result, std::uint32_t strays);
+  // DoneRecord: if anything was left behind there is no next one, and this process waits for its end.
+  void Done(int result, std::uint32_t strays, std::uint64_t began_ns, std::uint64_t ended_ns);
 
  private:
   enum class State { kOpen, kBegun, kAnswered };

@@ -37,7 +37,8 @@ void TieToRuntime(pid_t runtime, pid_t between) {
 // Makes the mayfly_event that a Request describes; the tables are kept for the next one.
 class EventView {
  public:
-  const mayfly_event& Make(const ipc::Request& request, const char* area) {
+  const mayfly_event& Make(const char* area) {
+    const auto& request = *reinterpret_cast<const ipc::Request*>(area);
     area_ = area;
     pairs_.clear();
     pairs_.reserve(std::size_t{request.attributes.count} + request.headers.count + request.parameters.count);
@@ -158,13 +159,13 @@ void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnComma
   const int doorbell = fcntl(fds[1], F_DUPFD_CLOEXEC, ipc::kDoorbellFd);
   const int log = fcntl(fds[2], F_DUPFD_CLOEXEC, ipc::kLogFd);
   Redirect(fds[2]);
-  void* memory = mmap(nullptr, ipc::kRequestOffset, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
-  const std::size_t area_bytes = ipc::RequestAreaBytes(launch.max_request_bytes);
-  void* area = mmap(nullptr, area_bytes, PROT_READ, MAP_SHARED, fds[0], ipc::kRequestOffset);
-  if (doorbell < 0 || log < 0 || memory == MAP_FAILED || area == MAP_FAILED) _exit(1);
+  void* memory = mmap(nullptr, ipc::kAreasOffset, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+  const std::size_t areas_bytes = ipc::AreasBytes(launch.max_request_bytes);
+  void* areas = mmap(nullptr, areas_bytes, PROT_READ, MAP_SHARED, fds[0], ipc::kAreasOffset);
+  if (doorbell < 0 || log < 0 || memory == MAP_FAILED || areas == MAP_FAILED) _exit(1);
   for (const int fd : fds) close(fd);
 
-  static Channel channel(static_cast<char*>(memory), static_cast<const char*>(area), doorbell);
+  static Channel channel(static_cast<char*>(memory), static_cast<const char*>(areas), doorbell);
   SetLogDescriptor(log);
   SetChannel(&channel);
   SetCrashReport(&channel.crash());
@@ -190,12 +191,14 @@ void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnComma
   Response response(channel);
   Strays strays;
   EventView view;
-  while (channel.Wait() == Channel::Work::kInvocation) {
-    const mayfly_event& event = view.Make(channel.Take(), channel.request_area());
+  while (const char* area = channel.Next()) {
+    const mayfly_event& event = view.Make(area);
+    const std::uint64_t began = NowNanoseconds();
     const int result = module.Handle(event, response.Open());
     response.Close();
     channel.EndStrayChild();
-    response.Done(result, strays.Find());
+    const std::uint64_t ended = NowNanoseconds();
+    response.Done(result, strays.Find(), began, ended);
   }
   module.Destroy();
   fflush(nullptr);
