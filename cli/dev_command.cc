@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,23 +80,26 @@ bool Build(const Project& project, const LocalStack* stack, const std::stop_toke
   return true;
 }
 
-// Builds what changed, again and again.
-void KeepBuilt(const std::vector<Project>& projects, LocalStack& stack, const std::stop_token& stop) {
+// Watches the sources of `projects`. From before the first build on: what is saved during a build counts.
+absl::StatusOr<SourceWatcher> Watch(const std::vector<Project>& projects) {
   std::vector<fs::path> folders;
   folders.reserve(projects.size());
   for (const Project& project : projects) folders.push_back(project.folder);
-  absl::StatusOr<SourceWatcher> watcher = SourceWatcher::Create(std::move(folders));
-  if (!watcher.ok()) {
-    Say(absl::StrCat("mayfly: sources are not watched: ", watcher.status().message()));
-    return;
-  }
+  return SourceWatcher::Create(std::move(folders));
+}
+
+// Builds what changed, again and again.
+void KeepBuilt(const std::vector<Project>& projects, SourceWatcher& watcher, LocalStack& stack,
+               const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    const std::set<fs::path> changed = watcher->Wait(stop, kQuiet);
+    const std::set<fs::path> changed = watcher.Wait(stop, kQuiet);
     for (const Project& project : projects) {
-      const bool touched = std::any_of(changed.begin(), changed.end(), [&project](const fs::path& path) {
-        return IsBelow(path, project.folder);
-      });
-      if (touched && !stop.stop_requested()) Build(project, &stack, stop);
+      std::vector<fs::path> touched;
+      std::copy_if(changed.begin(), changed.end(), std::back_inserter(touched),
+                   [&project](const fs::path& path) { return IsBelow(path, project.folder); });
+      if (touched.empty() || stop.stop_requested()) continue;
+      AgeOutputs(project, touched);
+      Build(project, &stack, stop);
     }
   }
 }
@@ -108,13 +112,19 @@ int Dev(DevOptions& options) {
         {fs::weakly_canonical(options.folder, error), ProjectKind::kCommand, {}, options.build}};
   }
   if (!projects.ok()) return Fail(projects.status(), kExitBuildFailed);
+  absl::StatusOr<SourceWatcher> watched = Watch(*projects);
+  if (!watched.ok())
+    Say(absl::StrCat("mayfly: sources are not watched: ", std::string(watched.status().message())));
   // What does not build yet is served once it does.
   for (const Project& project : *projects) Build(project, nullptr, {});
   options.serve.stack.paths = {options.folder};
   options.serve.pretty = !options.serve.json_logs;
-  options.serve.beside = [projects = *projects](LocalStack& stack, const std::stop_token& stop) {
-    KeepBuilt(projects, stack, stop);
-  };
+  if (watched.ok()) {
+    // std::function wants what can be copied.
+    options.serve.beside =
+        [projects = *projects, watcher = std::make_shared<SourceWatcher>(*std::move(watched))](
+            LocalStack& stack, const std::stop_token& stop) { KeepBuilt(projects, *watcher, stack, stop); };
+  }
   return Serve(options.serve);
 }
 

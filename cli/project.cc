@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -22,7 +23,7 @@ constexpr char kSdkConfig[] =
     "if(NOT TARGET mayfly::sdk)\n"
     "  add_library(mayfly::sdk INTERFACE IMPORTED)\n"
     "  set_target_properties(mayfly::sdk PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "
-    "\"${CMAKE_CURRENT_LIST_DIR}/include\")\n"
+    "\"${CMAKE_CURRENT_LIST_DIR}/include\" INTERFACE_COMPILE_FEATURES cxx_std_20)\n"
     "endif()\n"
     "include(${CMAKE_CURRENT_LIST_DIR}/cmake/MayflyFunction.cmake)\n";
 constexpr char kSdkVersion[] = "set(PACKAGE_VERSION \"" MAYFLY_VERSION
@@ -217,6 +218,30 @@ absl::Status BuildProject(const Project& project, const std::function<void(std::
     if (!status.ok()) return status;
   }
   return Step({"cmake", "--build", build.string()}, project.folder, output, stop, foreground);
+}
+
+void AgeOutputs(const Project& project, const std::vector<fs::path>& changed) {
+  // cargo notes when it began, and a single file is compiled in any case.
+  if (project.kind != ProjectKind::kCMake && project.kind != ProjectKind::kCommand) return;
+  static constexpr std::array<std::string_view, 6> kOutputs = {".a", ".gch", ".o", ".obj", ".pch", ".so"};
+  std::error_code error;
+  fs::file_time_type oldest = fs::file_time_type::max();
+  for (const fs::path& source : changed) {
+    const fs::file_time_type time = fs::last_write_time(source, error);
+    if (!error) oldest = std::min(oldest, time);
+  }
+  const fs::path root = project.kind == ProjectKind::kCMake ? project.folder / "build" : project.folder;
+  fs::recursive_directory_iterator it(root, error);
+  for (const fs::recursive_directory_iterator end; !error && it != end; it.increment(error)) {
+    const fs::path& path = it->path();
+    std::error_code of_file;
+    if (std::find(kOutputs.begin(), kOutputs.end(), path.extension().string()) == kOutputs.end() ||
+        it->is_symlink(of_file) || !it->is_regular_file(of_file)) {
+      continue;
+    }
+    const fs::file_time_type built = fs::last_write_time(path, of_file);
+    if (!of_file && built >= oldest) fs::last_write_time(path, oldest - std::chrono::seconds(1), of_file);
+  }
 }
 
 bool IsSourceFile(const fs::path& path) {

@@ -39,6 +39,12 @@ absl::StatusOr<std::vector<Project>> FindProjects(const std::filesystem::path& p
 absl::Status BuildProject(const Project& project, const std::function<void(std::string_view)>& output,
                           const std::stop_token& stop, bool foreground);
 
+// Makes what was built from the sources `changed` look older than they are, so that the next build takes them in. Build
+// tools compare times alone: to them an object is new whose compiler had read its source before that was saved, if
+// it wrote the object after that. The sources stay as they are.
+// REQUIRES: no build of `project` runs.
+void AgeOutputs(const Project& project, const std::vector<std::filesystem::path>& changed);
+
 // Whether a change of the file `path` should lead to a build.
 bool IsSourceFile(const std::filesystem::path& path);
 // Whether a folder of this name holds no sources: build, target, .git, …
