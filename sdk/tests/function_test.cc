@@ -98,12 +98,6 @@ TEST_F(FunctionTest, LeavesAStreamUnfinishedIfAnExceptionEndsIt) {
   EXPECT_EQ(module_.TakeLog().at(0).text, "thrown while streaming");
 }
 
-TEST_F(FunctionTest, TellsAStreamThatNobodyListensAnyMore) {
-  Request request;
-  request.client_reads_bytes = 2;
-  EXPECT_EQ(Invoke("count", request).body, "01");
-}
-
 TEST_F(FunctionTest, TurnsExceptionsIntoFailedInvocations) {
   EXPECT_EQ(Misbehave("throw").failure, "the disk is full");
   EXPECT_EQ(Misbehave("throw").result, 0);

@@ -16,7 +16,8 @@
  * may call.
  *  7. A process serves one invocation at a time. Threads that a handler starts must not touch the event or
  * the response after handle has returned.
- *  8. Past the deadline the process is killed, with all its descendants; there is no cancellation to handle.
+ *  8. Past the deadline the process is killed, with all its descendants, and so it is once its client has gone: there
+ * is no cancellation to handle.
  *
  * A process lives like this:
  *
@@ -123,7 +124,7 @@ typedef struct mayfly_host {
   int (*add_header)(mayfly_response* response, mayfly_str name, mayfly_str value);
 
   /* A streamed answer: begin sends the head, write sends body bytes as they come, end completes it. write
-   * blocks while the client is slow. ECANCELED if nobody listens any more; EPROTO if called out of order. */
+   * blocks while the client is slow, and does not return once it has gone (8). EPROTO if called out of order. */
   int (*begin)(mayfly_response* response, uint32_t status, mayfly_str content_type);
   int (*write)(mayfly_response* response, const void* data, size_t size);
   int (*end)(mayfly_response* response);

@@ -229,22 +229,18 @@ class Stream {
     if (raw_ != nullptr && std::uncaught_exceptions() == exceptions_) internal::host->end(raw_);
   }
 
-  // Sends `data`; waits while the client is slow. False if nobody listens any more: what follows is of no
-  // use.
-  bool Write(std::string_view data) {
+  // Sends `data`; waits while the client is slow, and does not return once it has gone: the process is killed.
+  void Write(std::string_view data) {
     const int error = internal::host->write(raw_, data.data(), data.size());
-    if (error == ECANCELED) return false;
     if (error != 0) throw std::system_error(error, std::generic_category(), "writing the response");
-    return true;
   }
-  bool Write(std::span<const std::byte> data) {
-    return Write(std::string_view(reinterpret_cast<const char*>(data.data()), data.size()));
+  void Write(std::span<const std::byte> data) {
+    Write(std::string_view(reinterpret_cast<const char*>(data.data()), data.size()));
   }
 
   void End() {
     const int error = internal::host->end(std::exchange(raw_, nullptr));
-    if (error != 0 && error != ECANCELED)
-      throw std::system_error(error, std::generic_category(), "ending the response");
+    if (error != 0) throw std::system_error(error, std::generic_category(), "ending the response");
   }
 
  private:
