@@ -1,6 +1,7 @@
 #include "runtime/worker/fork_server.h"
 
 #include <errno.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +37,8 @@ int Fork(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnCommand
 }  // namespace
 
 void ServeForks(Module& module, const ipc::LaunchBlock& launch, int control, bool forks) {
+  // As debuggers and `pgrep` see it, beside the workers that it forks.
+  if (forks) prctl(PR_SET_NAME, "mayfly-fork");
   while (true) {
     ipc::SpawnCommand command;
     std::array<int, ipc::kSpawnDescriptors> fds;

@@ -153,7 +153,10 @@ void Redirect(int log) {
 void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnCommand& command,
            const std::array<int, ipc::kSpawnDescriptors>& fds, int control, pid_t between) {
   const bool forked = between != 0;
-  if (forked) TieToRuntime(launch.runtime_pid, between);
+  if (forked) {
+    prctl(PR_SET_NAME, "mayfly-worker");
+    TieToRuntime(launch.runtime_pid, between);
+  }
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 
   const int doorbell = fcntl(fds[1], F_DUPFD_CLOEXEC, ipc::kDoorbellFd);
