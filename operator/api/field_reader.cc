@@ -263,13 +263,14 @@ bool FieldReader::Quantity(std::string_view name, Bounds<std::uint64_t> bounds, 
   return true;
 }
 
-const std::vector<YamlNode>& FieldReader::List(std::string_view name, std::size_t most) {
+const std::vector<YamlNode>& FieldReader::List(std::string_view name, std::size_t most,
+                                               std::string_view item) {
   static const std::vector<YamlNode> kNone;
   const YamlNode* node = Find(name);
   if (node == nullptr) return kNone;
   if (node->kind != YamlNode::Kind::kSequence) {
     mistakes_.Add(*node, PathOf(name),
-                  fmt::format("expected a list (\"- item\" lines), found {}", Describe(*node)));
+                  fmt::format("expected a list (\"- {}\" lines), found {}", item, Describe(*node)));
     return kNone;
   }
   if (node->items.size() > most) {

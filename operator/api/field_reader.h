@@ -79,7 +79,7 @@ class FieldReader {
   bool Quantity(std::string_view name, Bounds<std::uint64_t> bounds, std::uint64_t& value);
 
   // The field's items, if it is a list of at most `most`; an absent one has none.
-  const std::vector<YamlNode>& List(std::string_view name, std::size_t most);
+  const std::vector<YamlNode>& List(std::string_view name, std::size_t most, std::string_view item = "item");
 
   // Known, and of no meaning here.
   void Ignore(std::string_view name) { Find(name); }

@@ -95,7 +95,7 @@ Artifact ReadArtifact(const YamlNode& node, const std::string& path, const std::
 std::map<std::string, std::string> ReadEnvironment(FieldReader& spec, MistakeList& mistakes) {
   std::map<std::string, std::string> environment;
   std::size_t bytes = 0;
-  const std::vector<YamlNode>& items = spec.List("env", kMaxVariables);
+  const std::vector<YamlNode>& items = spec.List("env", kMaxVariables, "{name: NAME, value: VALUE}");
   for (std::size_t n = 0; n < items.size(); n++) {
     FieldReader item(items[n], fmt::format("{}[{}]", spec.PathOf("env"), n), mistakes);
     std::string name;

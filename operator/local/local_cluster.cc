@@ -417,11 +417,6 @@ absl::Status LocalCluster::WriteStatus(const std::string& function, const Functi
 
 void LocalCluster::RecordEvent(const EventRecord& event) {
   log_.Append(event.function, "operator", absl::StrCat(event.reason, ": ", event.message));
-  if (event.warning) {
-    base::log::Warn(event.message, {{"function", event.function}, {"reason", event.reason}});
-  } else {
-    base::log::Info(event.message, {{"function", event.function}, {"reason", event.reason}});
-  }
   if (options_.on_event) options_.on_event(event);
 }
 

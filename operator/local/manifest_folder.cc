@@ -9,8 +9,11 @@
 #include <filesystem>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/file_descriptor.h"
 #include "operator/api/manifest.h"
 
@@ -62,10 +65,21 @@ ManifestEntry Broken(const std::string& path, absl::string_view why) {
   return ManifestEntry{"", nullptr, std::move(problem)};
 }
 
+// Whether some line of `text` is "kind: `kind`".
+bool IsKind(absl::string_view text, absl::string_view kind) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (absl::ConsumePrefix(&line, "kind:") && absl::StripAsciiWhitespace(line) == kind) return true;
+  }
+  return false;
+}
+
 std::vector<ManifestEntry> ParseDocuments(const std::string& path, const std::string& text, bool given) {
   std::vector<ManifestEntry> entries;
-  // Among manifests lie files of other tools, some of them templates that are no YAML yet.
-  if (!given && !absl::StrContains(text, "mayfly.dev")) return entries;
+  // Among manifests lie files of other tools, some of them templates that are no YAML yet. A Function that does not say
+  // whose it is will be one of ours with a line forgotten.
+  const bool forgotten = !absl::StrContains(text, "apiVersion") && IsKind(text, "Function");
+  if (!given && !forgotten && !absl::StrContains(text, "mayfly.dev")) return entries;
+  given = given || forgotten;
   Manifest manifest = ParseManifest(text, path);
   if (!manifest.mistakes.empty()) {
     entries.push_back(ManifestEntry{"", nullptr, ToProblem(manifest.mistakes)});

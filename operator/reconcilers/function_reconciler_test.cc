@@ -229,6 +229,8 @@ TEST_F(FunctionReconcilerTest, KeepsTheOldRevisionServingWhenTheNewModuleIsRefus
   EXPECT_EQ(Status("ArtifactReady"), ConditionStatus::kFalse);
   EXPECT_EQ(Reason("ArtifactReady"), "MissingSymbol");
   EXPECT_EQ(Status("Ready"), ConditionStatus::kTrue);
+  EXPECT_EQ(Reason("Ready"), "OldRevisionServes");
+  EXPECT_EQ(rig_.cluster_.Status(Rig::kKey).revision, before) << "the one that serves";
   EXPECT_EQ(rig_.cluster_.Status(Rig::kKey).last_failure->message(), "symbol foo is missing: link libfoo");
   EXPECT_TRUE(rig_.cluster_.HasEvent("MissingSymbol"));
 

@@ -464,6 +464,7 @@ void Reconciliation::WriteStatus() {
   }
   inputs.wanted_loaded = state_.good && state_.good->name == inputs.wanted;
   inputs.older_serves = state_.good || inputs.ready_replicas > 0;
+  if (state_.good) inputs.older = state_.good->name;
   inputs.desired = state_.last_desired;
   if (const auto decision = parts_.scaler.Latest(state_.key)) inputs.scaling_reason = decision->message;
   inputs.last_failure = state_.last_failure;
@@ -539,8 +540,6 @@ void Reconciliation::Lose(ReplicaState& replica, const std::string& reason, cons
 }
 
 void Reconciliation::NoteFailure(v1::Problem problem) {
-  base::log::Warn("function has a problem",
-                  {{"function", state_.key}, {"reason", problem.reason()}, {"problem", problem.message()}});
   Record(true, problem.reason(), problem.message());
   state_.last_failure = std::move(problem);
   state_.last_failure_time = parts_.clock.WallNow();
@@ -548,6 +547,8 @@ void Reconciliation::NoteFailure(v1::Problem problem) {
 
 void Reconciliation::Record(bool warning, const std::string& reason, const std::string& message) {
   EventRecord event{.function = state_.key, .warning = warning, .reason = reason, .message = message};
+  base::log::Write(warning ? base::log::Level::kWarn : base::log::Level::kInfo, message,
+                   {{"function", state_.key}, {"reason", reason}});
   parts_.cluster.RecordEvent(event);
   std::lock_guard lock(state_.view_mutex);
   state_.view_events.push_back({.time = parts_.clock.WallNow(), .event = std::move(event)});

@@ -2,6 +2,7 @@
 // next pass.
 #include <fmt/format.h>
 
+#include "absl/strings/str_replace.h"
 #include "base/log.h"
 #include "operator/reconcilers/backoff.h"
 #include "operator/reconcilers/reconciliation.h"
@@ -99,7 +100,12 @@ void Reconciliation::Take(const LoadDone& done) {
   }
   if (state_.cold_start && state_.cold_start->replica == done.replica) state_.cold_start.reset();
   if (done.reply.ok()) {
-    const v1::Problem& problem = done.reply->problem();
+    v1::Problem problem = done.reply->problem();
+    // People know their own file, not the copy of it that a replica was given.
+    const std::string& theirs = done.revision.function->spec.artifact.path;
+    if (!theirs.empty() && !done.revision.artifact_path.empty()) {
+      problem.set_message(absl::StrReplaceAll(problem.message(), {{done.revision.artifact_path, theirs}}));
+    }
     if (problem.reason() != kReasonCreateKilled || ++state_.create_kills >= kCreateKillsToRefuse) {
       return Refuse(done.revision, problem);
     }

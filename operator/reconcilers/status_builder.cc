@@ -83,7 +83,9 @@ Condition Ready(const StatusInputs& in) {
                             in.object.problem->message()));
   }
   if (in.refused && in.older_serves) {
-    return Make(type, ConditionStatus::kTrue, "OldRevisionServes", in.refused->message());
+    return Make(type, ConditionStatus::kTrue, "OldRevisionServes",
+                fmt::format("the newest revision, {}, is refused and the one before it serves: {}", in.wanted,
+                            in.refused->message()));
   }
   if (in.refused) {
     return Make(type, ConditionStatus::kFalse, in.refused->reason(),
@@ -129,7 +131,7 @@ FunctionStatus BuildStatus(const StatusInputs& inputs, const std::optional<Funct
   status.ready_replicas = inputs.ready_replicas;
   status.desired_replicas = inputs.desired;
   status.scaling_reason = inputs.scaling_reason;
-  status.revision = inputs.wanted;
+  status.revision = inputs.refused && !inputs.older.empty() ? inputs.older : inputs.wanted;
   status.url = inputs.url;
   status.last_failure = inputs.last_failure;
   status.last_failure_time = inputs.last_failure_time;

@@ -16,6 +16,7 @@ struct StatusInputs {
   std::string wanted;          // the revision that the manifest and the artifact give; "" if there is none
   bool wanted_loaded = false;  // some replica took it
   bool older_serves = false;   // one before it serves, or would
+  std::string older{};         // its name, if it is known
   std::optional<v1::Problem> refused{};      // why it was refused
   std::optional<v1::Problem> unavailable{};  // why requests cannot be served at all
   const std::vector<RouteConflict>& conflicts;
