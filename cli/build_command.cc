@@ -25,7 +25,8 @@ int Build(const std::string& path) {
       return Fail(absl::StrCat(project.folder.string(), ": ", status.message()), kExitBuildFailed);
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    std::printf("built %s in %.1f s\n", project.folder.filename().c_str(), took.count());
+    const std::string what = (project.source.empty() ? project.folder : project.source).filename();
+    std::printf("built %s in %.1f s\n", what.c_str(), took.count());
     std::fflush(stdout);
   }
   return kExitOk;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 
@@ -18,7 +19,17 @@ struct Flag {
   std::vector<std::string> names;  // "-d", "--data"
   std::string description;
   bool takes_value = false;
+  std::vector<std::string> values;  // those that it takes, if they are few
 };
+
+// Those that CLI11 tells beside the type: "FORMAT:{json,logfmt}".
+std::vector<std::string> ValuesOf(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const std::size_t begin = type.find('{');
+  const std::size_t end = type.find('}', begin);
+  if (begin == std::string::npos || end == std::string::npos) return {};
+  return absl::StrSplit(type.substr(begin + 1, end - begin - 1), ',');
+}
 
 std::vector<Flag> FlagsOf(const CLI::App& command) {
   std::vector<Flag> flags;
@@ -29,6 +40,7 @@ std::vector<Flag> FlagsOf(const CLI::App& command) {
     if (flag.names.empty()) continue;  // positional
     flag.description = option->get_description();
     flag.takes_value = option->get_items_expected_max() > 0;
+    flag.values = ValuesOf(*option);
     flags.push_back(std::move(flag));
   }
   return flags;
@@ -54,10 +66,18 @@ constexpr char kFunctionNames[] = "mayfly get -o name 2>/dev/null";
 std::string Bash(const CLI::App& app) {
   std::vector<std::string> names;
   std::string cases;
+  std::string values;
   for (const CLI::App* const command : CommandsOf(app)) {
     const std::string name = command->get_name();
     names.push_back(name);
     absl::StrAppend(&cases, "    ", name, ") flags=\"", AllNames(*command), "\" ;;\n");
+    for (const Flag& flag : FlagsOf(*command)) {
+      if (flag.values.empty()) continue;
+      std::vector<std::string> patterns;
+      for (const std::string& spelling : flag.names) patterns.push_back(absl::StrCat(name, "\\ ", spelling));
+      absl::StrAppend(&values, "    ", absl::StrJoin(patterns, "|"), ") values=\"",
+                      absl::StrJoin(flag.values, " "), "\" ;;\n");
+    }
   }
   std::vector<std::string> functions;
   for (const std::string& name : names) {
@@ -66,12 +86,19 @@ std::string Bash(const CLI::App& app) {
   return absl::StrCat(
       "# bash completion for mayfly: source <(mayfly completion bash)\n"
       "_mayfly() {\n"
-      "  local current=\"${COMP_WORDS[COMP_CWORD]}\" command=\"${COMP_WORDS[1]}\" flags=\"\"\n"
+      "  local current=\"${COMP_WORDS[COMP_CWORD]}\" command=\"${COMP_WORDS[1]}\" flags=\"\" values=\"\"\n"
       "  COMPREPLY=()\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
       "    COMPREPLY=($(compgen -W \"",
       absl::StrJoin(names, " "), " ", AllNames(app),
       "\" -- \"$current\"))\n"
+      "    return\n"
+      "  fi\n"
+      "  case \"$command ${COMP_WORDS[COMP_CWORD-1]}\" in\n",
+      values,
+      "  esac\n"
+      "  if [ -n \"$values\" ]; then\n"
+      "    COMPREPLY=($(compgen -W \"$values\" -- \"$current\"))\n"
       "    return\n"
       "  fi\n"
       "  case \"$command\" in\n",
@@ -107,7 +134,10 @@ std::string Zsh(const CLI::App& app) {
     for (const Flag& flag : FlagsOf(*command)) {
       for (const std::string& spelling : flag.names) {
         absl::StrAppend(&cases, " \\\n        '", spelling, "[", ZshText(flag.description), "]",
-                        flag.takes_value ? ":value:_files" : "", "'");
+                        !flag.values.empty() ? absl::StrCat(":value:(", absl::StrJoin(flag.values, " "), ")")
+                        : flag.takes_value   ? ":value:_files"
+                                             : "",
+                        "'");
       }
     }
     if (TakesFunction(name)) {
@@ -163,7 +193,11 @@ std::string Fish(const CLI::App& app) {
           absl::StrAppend(&script, " -s ", spelling.substr(1));
         }
       }
-      absl::StrAppend(&script, flag.takes_value ? " -r" : "", " -d '", FishText(flag.description), "'\n");
+      absl::StrAppend(&script,
+                      !flag.values.empty() ? absl::StrCat(" -x -a '", absl::StrJoin(flag.values, " "), "'")
+                      : flag.takes_value   ? " -r"
+                                           : "",
+                      " -d '", FishText(flag.description), "'\n");
     }
     if (TakesFunction(name)) absl::StrAppend(&script, when, " -f -a '(", kFunctionNames, ")'\n");
     if (name == "completion") absl::StrAppend(&script, when, " -f -a 'bash zsh fish'\n");

@@ -1,5 +1,6 @@
 #include "cli/function_view.h"
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -162,6 +163,15 @@ std::string ToJson(const FunctionView& view) {
   }
   json["manifests"] = view.manifests;
   return Text(json);
+}
+
+bool Serves(const FunctionView& view) {
+  if (!view.object.function || view.object.artifact_sha256.empty()) return false;
+  if (!view.status) return true;
+  return std::none_of(view.status->conditions.begin(), view.status->conditions.end(),
+                      [](const auto& condition) {
+                        return condition.type == "Ready" && condition.status == op::ConditionStatus::kFalse;
+                      });
 }
 
 std::string WhatIsWrong(const FunctionView& view) {

@@ -26,6 +26,9 @@ struct FunctionView {
 // As JSON text, one line.
 std::string ToJson(const FunctionView& view);
 
+// Whether its requests are answered, whatever else is wrong: an older manifest or module may serve.
+bool Serves(const FunctionView& view);
+
 // The first thing that is wrong with the function, in plain words; "" if nothing is.
 std::string WhatIsWrong(const FunctionView& view);
 

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
@@ -38,6 +40,16 @@ std::string Number(const Json& json, const char* key) {
   return json.contains(key) && json[key].is_number() ? absl::StrCat(json[key].get<std::int64_t>()) : "-";
 }
 
+// A sentence that a table has room for; `mayfly get NAME -o yaml` has the whole.
+std::string Short(const std::string& sentence) {
+  constexpr std::size_t kMost = 160;
+  if (sentence.size() <= kMost) return sentence;
+  std::size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(sentence[end]) & 0xc0) == 0x80)
+    --end;  // not within a character
+  return sentence.substr(0, end) + "…";
+}
+
 // One row: name, ready, replicas, desired, revision, url, and what is wrong.
 std::vector<std::string> Row(const Json& function) {
   const Json& status = function["status"];
@@ -46,7 +58,9 @@ std::vector<std::string> Row(const Json& function) {
   for (const Json& condition : status.value("conditions", Json::array())) {
     if (condition.value("type", "") != "Ready") continue;
     ready = condition.value("status", "Unknown");
-    if (ready == "False") wrong = condition.value("message", "");
+    // OldManifestServes, OldRevisionServes: what is newest does not.
+    const bool old = absl::StartsWith(condition.value("reason", ""), "Old");
+    if (ready == "False" || old) wrong = condition.value("message", "");
   }
   for (const char* const key : {"problem", "artifactProblem"}) {
     if (wrong.empty() && status.contains(key)) wrong = status[key].value("message", "");
@@ -61,7 +75,7 @@ std::vector<std::string> Row(const Json& function) {
           desired,
           revision.empty() ? "-" : revision,
           status.value("url", ""),
-          wrong.substr(0, wrong.find('\n'))};
+          Short(wrong.substr(0, wrong.find('\n')))};
 }
 
 std::string Table(const std::vector<Json>& functions) {
@@ -90,6 +104,19 @@ std::string Table(const std::vector<Json>& functions) {
   return text;
 }
 
+// Whether YAML, 1.1 or 1.2, takes an unquoted `text` for that very text and not for a bool, a number or a null. What is
+// merely unusual is quoted too.
+bool IsPlainYaml(const std::string& text) {
+  static constexpr std::string_view kOthers[] = {"",    "false", "n",    "no", "null",
+                                                 "off", "on",    "true", "y",  "yes"};
+  const std::string lower = absl::AsciiStrToLower(text);
+  if (std::find(std::begin(kOthers), std::end(kOthers), lower) != std::end(kOthers)) return false;
+  if (!absl::ascii_isalpha(static_cast<unsigned char>(text.front())) && text.front() != '/') return false;
+  if (text.back() == ' ') return false;
+  return text.find(": ") == std::string::npos && text.back() != ':' &&
+         text.find_first_of("#{}[]\n\t\"'`&*!|>%@") == std::string::npos;
+}
+
 void EmitYaml(const Json& json, YAML::Emitter& out) {
   if (json.is_object()) {
     out << YAML::BeginMap;
@@ -103,11 +130,8 @@ void EmitYaml(const Json& json, YAML::Emitter& out) {
     for (const Json& item : json) EmitYaml(item, out);
     out << YAML::EndSeq;
   } else if (json.is_string()) {
-    // A text that YAML would take for something else keeps its quotes.
     const std::string text = json.get<std::string>();
-    const bool plain =
-        Json::parse(text, nullptr, false).is_discarded() && text.find_first_of(":#{}[]") == std::string::npos;
-    if (plain) {
+    if (IsPlainYaml(text)) {
       out << text;
     } else {
       out << YAML::DoubleQuoted << text;

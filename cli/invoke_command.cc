@@ -2,8 +2,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -52,7 +54,9 @@ absl::StatusOr<std::string> ReadBody(const std::string& given) {
   if (given == "-" || given == "@-") return ReadStream(std::cin, "standard input");
   if (given.empty() || given.front() != '@') return given;
   std::ifstream file(given.substr(1), std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", given.substr(1)));
+  if (!file) {
+    return absl::NotFoundError(absl::StrCat("cannot open ", given.substr(1), ": ", std::strerror(errno)));
+  }
   return ReadStream(file, given.substr(1));
 }
 
@@ -111,6 +115,19 @@ std::string Explanation(const httplib::Response& response) {
   return absl::StrCat(json["reason"].get<std::string>(), ": ", json["message"].get<std::string>());
 }
 
+std::string WhyNoAnswer(httplib::Error error) {
+  switch (error) {
+    case httplib::Error::Connection:
+      return "the connection was refused, or did not come about: does anything listen there?";
+    case httplib::Error::Read:
+      return "the connection ended before the answer did, or --timeout passed";
+    case httplib::Error::Write:
+      return "the connection ended before the request was sent";
+    default:
+      return httplib::to_string(error);
+  }
+}
+
 int Invoke(const InvokeOptions& options) {
   const absl::StatusOr<Target> target = FindTarget(options);
   if (!target.ok()) return Fail(target.status(), ExitCodeOf(target.status()));
@@ -144,7 +161,7 @@ int Invoke(const InvokeOptions& options) {
   const httplib::Result result = client.send(request);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
   if (!result) {
-    return Fail(absl::StrCat(target->origin, " gave no answer: ", httplib::to_string(result.error())),
+    return Fail(absl::StrCat(target->origin, " gave no answer: ", WhyNoAnswer(result.error())),
                 result.error() == httplib::Error::Connection ? kExitNothingRuns : kExitFunctionFailed);
   }
   std::fwrite(result->body.data(), 1, result->body.size(), stdout);

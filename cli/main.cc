@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/terminal.h"
+#include "cli/usage.h"
 
 int main(int argc, char** argv) {
   mayfly::base::SkipLockChecks();
@@ -29,7 +30,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& asked) {
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    return Fail(std::string(error.what()) + "\nmayfly: see `mayfly --help`", kExitUsage);
+    return Fail(ExplainUsage(app, error.what(), argc > 1 ? argv[1] : ""), kExitUsage);
   }
   if (!action) {
     std::fputs(app.help().c_str(), stderr);

@@ -66,8 +66,10 @@ void PrintFunctions(const LocalStack& stack, const std::vector<std::string>& pat
       if (!wrong.empty()) absl::StrAppend(&text, indent);
     }
     if (!wrong.empty()) {
-      absl::StrAppend(&text, Paint("cannot serve:", Colour::kRed, STDOUT_FILENO), " ",
-                      absl::StrReplaceAll(wrong, {{"\n", "\n" + indent}}), "\n");
+      absl::StrAppend(&text,
+                      Serves(view) ? Paint("problem:", Colour::kYellow, STDOUT_FILENO)
+                                   : Paint("cannot serve:", Colour::kRed, STDOUT_FILENO),
+                      " ", absl::StrReplaceAll(wrong, {{"\n", "\n" + indent}}), "\n");
     }
     text += '\n';
   }

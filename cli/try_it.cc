@@ -102,8 +102,10 @@ Sample FindSample(const FunctionView& view) {
 }  // namespace
 
 std::string UrlOf(const FunctionView& view, const std::string& gateway_url) {
+  if (!view.object.function) return "";  // nothing answers yet
   const std::optional<op::HttpTrigger> http = FirstHttp(view);
-  if (!http) return absl::StrCat(gateway_url, "/_mayfly/functions/", view.key);
+  // A browser would send this machine's host, which the trigger does not take.
+  if (!http || !http->host.empty()) return absl::StrCat(gateway_url, "/_mayfly/functions/", view.key);
   return absl::StrCat(gateway_url, FillParameters(http->path));
 }
 
@@ -111,7 +113,8 @@ std::string CurlLine(const FunctionView& view, const std::string& gateway_url) {
   if (!view.object.function) return "";
   if (std::string line = CommentedLine(view, gateway_url); !line.empty()) return line;
   const std::optional<op::HttpTrigger> http = FirstHttp(view);
-  const std::string url = UrlOf(view, gateway_url);
+  const std::string url =
+      http ? absl::StrCat(gateway_url, FillParameters(http->path)) : UrlOf(view, gateway_url);
   std::string line = "curl";
   if (http && !http->host.empty()) {
     std::string host = http->host;

@@ -7,7 +7,8 @@
 
 namespace mayfly::cli {
 
-// Of the first HTTP trigger below `gateway_url`, with parameters filled in; by the function's name if it has none.
+// Of the first HTTP trigger below `gateway_url`, with parameters filled in; by the function's name if it has none, or one
+// for another host; "" for a function whose manifest was never right.
 std::string UrlOf(const FunctionView& view, const std::string& gateway_url);
 
 // A curl line that works here: the one in the manifest's first line ("# curl … http://127.0.0.1:8080/…"), for this

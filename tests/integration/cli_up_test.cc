@@ -9,12 +9,14 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "operator/local/testing/eventually.h"
 #include "operator/local/testing/temp_dir.h"
 #include "tests/integration/running_mayfly.h"
@@ -136,6 +138,22 @@ TEST_F(CliUpTest, EveryCurlLineOfTheExamplesWorks) {
   ASSERT_TRUE(mayfly_->WaitUntilReady()) << mayfly_->out() << mayfly_->err();
   // From the folder in which it was started, but for what the lines write.
   fs::create_directory_symlink(fs::path(MAYFLY_SOURCE_DIR) / "examples", temp_ / "examples");
+  // What the README's first screen shows is what is printed.
+  std::ifstream readme(fs::path(MAYFLY_SOURCE_DIR) / "README.md");
+  std::vector<std::string> shown;
+  bool within = false;
+  for (std::string line; std::getline(readme, line);) {
+    if (line.starts_with("```")) {
+      if (!within) shown.clear();
+      within = !within;
+    } else if (within && line != "  …" && !line.empty()) {
+      shown.push_back(absl::StrReplaceAll(line, {{"http://127.0.0.1:8080", mayfly_->url()}}));
+    }
+    if (within && line.starts_with("mayfly: ready ")) break;
+  }
+  EXPECT_GE(shown.size(), 3u);
+  for (const std::string& line : shown) EXPECT_THAT(mayfly_->out(), HasSubstr(line + "\n"));
+
   std::istringstream lines(mayfly_->out());
   int tried = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -251,6 +269,12 @@ TEST_F(CliUpTest, AModuleThatCannotRunLeavesTheOldOneServing) {
   WriteFile(temp_ / "f/echo.so", "this is no module");
   ASSERT_TRUE(Eventually([&] { return mayfly_->err().find("ELF") != std::string::npos; })) << mayfly_->err();
   EXPECT_EQ(Ask("/echo", "two"), "200 two");
+  const auto table = [&] {
+    return testing::RunMayfly(temp_ / "run", {"get", "--port", absl::StrCat(mayfly_->port())}).out;
+  };
+  EXPECT_TRUE(Eventually([&] { return table().find("the one before it serves") != std::string::npos; }))
+      << table();
+  EXPECT_THAT(table(), HasSubstr(temp_ / "f/echo.so")) << "people know their own file, not our copy of it";
   CopyModule("echo_plain", "echo");
   EXPECT_EQ(Ask("/echo", "three"), "200 three");
 }
@@ -271,9 +295,13 @@ TEST_F(CliUpTest, TellsWhatIsWrongAndServesTheRest) {
   Add("good", "echo_plain");
   Add("bad", "echo_plain", "  concurency: 3\n");
   WriteManifest("unbuilt");
+  WriteFile(temp_ / "f/nameless.yaml", "kind: Function\nmetadata: {name: nameless}\n");
+  WriteFile(temp_ / "f/theirs.yaml", "apiVersion: serving.example/v1\nkind: Function\n");
   Up();
+  EXPECT_THAT(mayfly_->out(), Not(HasSubstr("theirs")));
   EXPECT_THAT(mayfly_->out(), HasSubstr("concurency"));
   EXPECT_THAT(mayfly_->out(), HasSubstr("unbuilt.so is not there yet"));
+  EXPECT_THAT(mayfly_->out(), HasSubstr("apiVersion")) << "of the manifest that has none";
   EXPECT_EQ(Ask("/good", "hi"), "200 hi");
   const std::string refused = Ask("/unbuilt", "hi");
   EXPECT_TRUE(refused.starts_with("503")) << refused;
