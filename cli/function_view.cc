@@ -47,6 +47,8 @@ const char* Name(op::ReplicaPhase phase) {
       return "Starting";
     case op::ReplicaPhase::kRunning:
       return "Running";
+    case op::ReplicaPhase::kEnding:
+      return "ending";
     case op::ReplicaPhase::kFailed:
       return "Failed";
   }
