@@ -48,7 +48,7 @@ const char* Name(op::ReplicaPhase phase) {
     case op::ReplicaPhase::kRunning:
       return "Running";
     case op::ReplicaPhase::kEnding:
-      return "ending";
+      return "Ending";
     case op::ReplicaPhase::kFailed:
       return "Failed";
   }
