@@ -200,6 +200,19 @@ TEST_F(ActivatorTest, DoesNotSendAgainWhatMayHaveStartedOnALostReplica) {
   EXPECT_TRUE(replicas_[1]->seen().started.empty());
 }
 
+TEST_F(ActivatorTest, ComesBackToAReplicaThatSaidWhatIsNoMessage) {
+  AddReplica(1).Behave(Behaviour::kGarble);
+  ASSERT_TRUE(Route({0}).ok());
+  Call garbled = Begin("garbled");
+  ASSERT_TRUE(garbled.sink->WaitDone());
+  EXPECT_EQ(garbled.sink->reason(), kReasonReplicaLost);
+  EXPECT_THAT(garbled.sink->message(), HasSubstr("a message that is none"));
+  replicas_[0]->Behave(Behaviour::kAnswer);
+  Call next = Begin("next");
+  ASSERT_TRUE(next.sink->WaitDone());
+  EXPECT_EQ(next.sink->outcome(), v1::OUTCOME_OK);
+}
+
 TEST_F(ActivatorTest, SendsElsewhereWhatAReplicaThatEndedInOrderHadNotTaken) {
   AddReplica(1);
   ASSERT_TRUE(Route({0}).ok());

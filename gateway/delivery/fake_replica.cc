@@ -90,6 +90,11 @@ struct FakeReplica::Impl final : v1::Runtime::Service {
     call->ended = true;
     if (behaviour == Behaviour::kAnswer) {
       Answer(call);
+    } else if (behaviour == Behaviour::kGarble) {
+      v1::ResponsePart answer;
+      answer.set_call(call->id);
+      answer.mutable_result()->mutable_problem()->set_message("\xff, which no text begins with");
+      Reply(stream, std::move(answer));
     } else {
       call->waits = true;
     }

@@ -23,6 +23,7 @@ class FakeReplica {
     kWait,     // started, then waits for Release()
     kRefuse,   // OUTCOME_NOT_STARTED
     kSilence,  // started, never answers
+    kGarble,   // started, and answered with bytes that are no message
   };
 
   explicit FakeReplica(std::string socket_path, std::uint32_t slots = 1);

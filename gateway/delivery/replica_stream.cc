@@ -57,13 +57,15 @@ class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_
   struct Attempt {
     std::shared_ptr<grpc::Channel> channel;
     grpc::ClientContext context;
-    std::unique_ptr<grpc::ClientAsyncReaderWriter<grpc::ByteBuffer, v1::ServeReply>> call;
+    std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
     grpc::Alarm watchdog;
     grpc::Status status;
+    absl::Status broken;  // not OK: it was this side that broke the stream
     steady_clock::time_point up_since;
     bool was_up = false;
   };
 
+  static absl::Status WhyEnded(const Attempt& attempt);
   void Connect();        // REQUIRES: mutex_ held
   void WriteIfReady();   // REQUIRES: mutex_ held
   void FinishIfQuiet();  // REQUIRES: mutex_ held
@@ -81,6 +83,7 @@ class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
 
   // Touched by the delivery thread only, between a Read and the next.
+  grpc::ByteBuffer read_bytes_;
   v1::ServeReply reply_;
 
   Step started_{*this, &ReplicaStreamImpl::OnStarted};
@@ -127,14 +130,14 @@ void ReplicaStreamImpl::Start(std::shared_ptr<Owner> owner) {
 void ReplicaStreamImpl::Connect() {
   attempt_ = std::make_unique<Attempt>();
   attempt_->channel = MakeReplicaChannel(address_, credentials_);
-  grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::ServeReply> stub(attempt_->channel);
+  grpc::GenericStub stub(attempt_->channel);
   attempt_->call = stub.PrepareCall(&attempt_->context, "/mayfly.v1.Runtime/Serve", &queue_);
   phase_ = Phase::kConnecting;
   pending_ = 3;
   // StartCall() counts as a write: gRPC may give the first reply back before it.
   write_pending_ = true;
   attempt_->call->StartCall(&started_);
-  attempt_->call->Read(&reply_, &read_);
+  attempt_->call->Read(&read_bytes_, &read_);
   attempt_->watchdog.Set(&queue_, After(kSilenceBeforeFirstReply), &watchdog_);
 }
 
@@ -182,10 +185,18 @@ void ReplicaStreamImpl::OnWatchdog(bool expired) {
 }
 
 void ReplicaStreamImpl::OnRead(bool ok) {
+  // Parsed here and not by gRPC, for which a message that is none is the end of the stream: the replica would go on, and
+  // Finish() wait for it for ever.
+  const bool parsed =
+      ok && grpc::SerializationTraits<v1::ServeReply>::Deserialize(&read_bytes_, &reply_).ok();
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!ok) {
+    if (!parsed) {
+      if (ok) {
+        attempt_->broken = absl::InternalError("the replica sent a message that is none");
+        attempt_->context.TryCancel();
+      }
       phase_ = Phase::kEnding;
       --pending_;
       attempt_->watchdog.Cancel();
@@ -202,7 +213,7 @@ void ReplicaStreamImpl::OnRead(bool ok) {
   }
   owner_->OnReply(reply_, first);
   // The attempt lives as long as its read is pending, and this thread alone ends it.
-  attempt_->call->Read(&reply_, &read_);
+  attempt_->call->Read(&read_bytes_, &read_);
   if (first) Kick();
 }
 
@@ -222,6 +233,12 @@ void ReplicaStreamImpl::OnWrite(bool ok) {
   owner_->OnWritten();
 }
 
+absl::Status ReplicaStreamImpl::WhyEnded(const Attempt& attempt) {
+  if (!attempt.broken.ok()) return attempt.broken;
+  if (attempt.status.ok()) return absl::UnavailableError("the replica ended the stream");
+  return {static_cast<absl::StatusCode>(attempt.status.error_code()), attempt.status.error_message()};
+}
+
 void ReplicaStreamImpl::OnFinished(bool /*ok*/) {
   std::unique_ptr<Attempt> attempt;
   {
@@ -229,11 +246,8 @@ void ReplicaStreamImpl::OnFinished(bool /*ok*/) {
     attempt = std::move(attempt_);
     phase_ = Phase::kPausing;
   }
-  const bool graceful = attempt->was_up && attempt->status.ok();
-  const absl::Status why = attempt->status.ok()
-                               ? absl::UnavailableError("the replica ended the stream")
-                               : absl::Status(static_cast<absl::StatusCode>(attempt->status.error_code()),
-                                              attempt->status.error_message());
+  const bool graceful = attempt->was_up && attempt->status.ok() && attempt->broken.ok();
+  const absl::Status why = WhyEnded(*attempt);
   owner_->OnBroken(why, graceful);
   {
     const std::lock_guard lock(mutex_);
