@@ -1,11 +1,14 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <ctime>
-#include <memory>
+
+#include "base/log_sink.h"
+#include "base/utf8.h"
 
 namespace mayfly::base::log {
 namespace {
@@ -13,31 +16,12 @@ namespace {
 struct State {
   std::string component = "mayfly";
   Format format = Format::kLogfmt;
-  std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>("mayfly", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%v");
-    made->set_level(spdlog::level::info);
-    return made;
-  }();
+  std::atomic<Level> level{Level::kInfo};
 };
 
 State& TheState() {
   static auto* state = new State;  // never destroyed: threads may log while the process exits
   return *state;
-}
-
-spdlog::level::level_enum ToSpdlog(Level level) {
-  switch (level) {
-    case Level::kDebug:
-      return spdlog::level::debug;
-    case Level::kInfo:
-      return spdlog::level::info;
-    case Level::kWarn:
-      return spdlog::level::warn;
-    case Level::kError:
-      return spdlog::level::err;
-  }
-  return spdlog::level::info;
 }
 
 std::string_view Name(Level level) {
@@ -54,9 +38,19 @@ std::string_view Name(Level level) {
   return "info";
 }
 
-// Escapes for a double-quoted string, in JSON's way, which logfmt readers understand too.
+// Whether a control character of U+0080 to U+009F, which terminals obey, is at `at`.
+bool IsC1(std::string_view text, std::size_t at) {
+  return text[at] == '\xc2' && at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) < 0xa0;
+}
+
+// Escapes for a double-quoted string, in JSON's way, which logfmt readers understand too. `text` is UTF-8.
 void AppendEscaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (IsC1(text, at)) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(text[++at])));
+      continue;
+    }
     switch (c) {
       case '"':
         out += "\\\"";
@@ -85,7 +79,9 @@ void AppendEscaped(std::string& out, std::string_view text) {
 
 bool NeedsQuotes(std::string_view text) {
   if (text.empty()) return true;
-  for (const char c : text) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (IsC1(text, at)) return true;
     if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return true;
   }
   return false;
@@ -98,6 +94,8 @@ void AppendQuoted(std::string& out, std::string_view text) {
 }
 
 void AppendPair(std::string& out, Format format, std::string_view key, std::string_view value) {
+  std::string clean;
+  if (!IsUtf8(value)) value = clean = CleanUtf8(value);
   if (format == Format::kJson) {
     out += out.empty() ? '{' : ',';
     AppendQuoted(out, key);
@@ -132,16 +130,29 @@ void Init(std::string component, Level level, Format format) {
   State& state = TheState();
   state.component = std::move(component);
   state.format = format;
-  state.logger->set_level(ToSpdlog(level));
+  state.level = level;
 }
 
-bool Enabled(Level level) { return TheState().logger->should_log(ToSpdlog(level)); }
+LineSink& Sink() {
+  static LineSink* const sink = [] {
+    auto* const made = new LineSink(STDERR_FILENO, [](std::uint64_t dropped) {
+      const State& state = TheState();
+      return FormatLine(state.format, TimeNow(), Level::kWarn, state.component,
+                        "lines were dropped here, as standard error was not read in time",
+                        {{"lines", dropped}});
+    });
+    std::atexit([] { Sink().End(); });
+    return made;
+  }();
+  return *sink;
+}
+
+bool Enabled(Level level) { return level >= TheState().level.load(std::memory_order_relaxed); }
 
 void Write(Level level, std::string_view message, std::initializer_list<Field> fields) {
   if (!Enabled(level)) return;
   const State& state = TheState();
-  const std::string line = FormatLine(state.format, TimeNow(), level, state.component, message, fields);
-  state.logger->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  Sink().Write(FormatLine(state.format, TimeNow(), level, state.component, message, fields));
 }
 
 std::string FormatLine(Format format, std::string_view time, Level level, std::string_view component,

@@ -2,7 +2,27 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <mutex>
+
+#include "base/log_sink.h"
+
 namespace mayfly::base {
+namespace {
+
+// The log knows no metrics: what it counts is brought over when somebody looks.
+void CountDroppedLines(prometheus::Registry& registry) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  prometheus::Counter& counter =
+      prometheus::BuildCounter()
+          .Name("mayfly_log_lines_dropped_total")
+          .Help("Lines that were not written, as standard error was not read in time.")
+          .Register(registry)
+          .Add({});
+  counter.Increment(static_cast<double>(log::Sink().dropped()) - counter.Value());
+}
+
+}  // namespace
 
 Metrics::Metrics()
     : registry_(std::make_shared<prometheus::Registry>(prometheus::Registry::InsertBehavior::Merge)) {}
@@ -26,6 +46,9 @@ std::vector<double> Metrics::LatencyBuckets() {
           50e-3, 0.1,    0.25,   0.5,    1,    2.5,  5,    10,   30,    60};
 }
 
-std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(registry_->Collect()); }
+std::string Metrics::Text() const {
+  CountDroppedLines(*registry_);
+  return prometheus::TextSerializer().Serialize(registry_->Collect());
+}
 
 }  // namespace mayfly::base

@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/log_sink.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/project.h"
@@ -32,10 +32,7 @@ struct DevOptions {
   std::string build;
 };
 
-void Say(const std::string& line) {
-  std::fprintf(stderr, "%s\n", line.c_str());
-  std::fflush(stderr);
-}
+void Say(const std::string& line) { base::log::Sink().Write(line); }
 
 bool IsBelow(const fs::path& path, const fs::path& folder) {
   const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());

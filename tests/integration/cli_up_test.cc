@@ -208,6 +208,20 @@ TEST_F(CliUpTest, ASecondCtrlCEndsItAtOnce) {
   EXPECT_FALSE(fs::exists(temp_ / "run"));
 }
 
+TEST_F(CliUpTest, ServesAndEndsThoughNobodyReadsItsErrors) {
+  Add("echo", "echo_plain");
+  Add("floods", "floods_log");
+  Up();
+  mayfly_->StopReadingErrors();
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(Ask("/floods?lines=3000"), StartsWith("200"));
+  EXPECT_THAT(Ask("/echo", "x"), StartsWith("200 x"));
+  for (const pid_t pid : PidsWith(absl::StrCat("unix:", temp_.path()))) ::kill(pid, SIGKILL);
+  // What reaches a runtime in the moment of its death is lost with it; the next one serves.
+  EXPECT_TRUE(Eventually([this] { return Ask("/echo", "x") == "200 x"; }));
+  mayfly_->Signal(SIGINT);
+  EXPECT_EQ(mayfly_->Wait(seconds(5)), 0);
+}
+
 TEST_F(CliUpTest, KilledItTakesEveryProcessWithIt) {
   Add("sleeps", "sleeps");
   Up();
@@ -325,6 +339,22 @@ TEST_F(CliUpTest, AKilledRuntimeIsReplaced) {
   EXPECT_EQ(Ask("/echo", "hi"), "200 hi");
   for (const pid_t pid : PidsWith(absl::StrCat("unix:", temp_.path()))) ::kill(pid, SIGKILL);
   EXPECT_TRUE(Eventually([&] { return Ask("/echo", "hi") == "200 hi"; })) << mayfly_->err();
+}
+
+TEST_F(CliUpTest, AWedgedRuntimeIsReplaced) {
+  Add("echo", "echo_plain");
+  Up();
+  EXPECT_THAT(Ask("/echo", "x"), StartsWith("200"));
+  for (const pid_t pid : PidsWith(absl::StrCat("unix:", temp_.path()))) ::kill(pid, SIGSTOP);
+  // Pings find it; the first requests may still be given to it.
+  EXPECT_TRUE(Eventually(
+      [&] {
+        httplib::Client client = Client();
+        client.set_read_timeout(60);
+        const httplib::Result result = client.Post("/echo", "x", "text/plain");
+        return result && result->status == 200;
+      },
+      seconds(90)));
 }
 
 TEST_F(CliUpTest, ACrashCostsItsOwnRequestOnly) {

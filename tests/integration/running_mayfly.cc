@@ -105,6 +105,8 @@ RunningMayfly::RunningMayfly(const std::string& run_dir, const std::vector<std::
 }
 
 RunningMayfly::~RunningMayfly() {
+  deaf_ = false;
+  deaf_.notify_all();
   if (!waited_ && pid_ > 0) {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
@@ -120,8 +122,11 @@ RunningMayfly::~RunningMayfly() {
 void RunningMayfly::Read(int fd, std::string& into) {
   char buffer[4096];
   for (ssize_t size = 0; (size = ::read(fd, buffer, sizeof buffer)) > 0;) {
-    const std::lock_guard lock(mutex_);
-    into.append(buffer, static_cast<std::size_t>(size));
+    {
+      const std::lock_guard lock(mutex_);
+      into.append(buffer, static_cast<std::size_t>(size));
+    }
+    if (&into == &err_) deaf_.wait(true);
   }
   ::close(fd);
 }

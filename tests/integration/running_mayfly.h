@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <string>
@@ -38,6 +39,8 @@ class RunningMayfly {
   int port() const;
   pid_t pid() const { return pid_; }
 
+  // Leaves its standard error unread from now on.
+  void StopReadingErrors() { deaf_ = true; }
   void Signal(int number) const;
   // Waits for its end and returns its exit code, or minus the signal that killed it; -1000 if it did not end in time.
   int Wait(std::chrono::milliseconds within = std::chrono::seconds(10));
@@ -51,6 +54,7 @@ class RunningMayfly {
   const std::string run_dir_;
   pid_t pid_ = -1;
   bool waited_ = false;
+  std::atomic<bool> deaf_{false};
   std::string url_;
   mutable std::mutex mutex_;
   std::string out_;  // guarded by mutex_
