@@ -2,17 +2,9 @@
 
 #include <algorithm>
 
+#include "base/hex.h"
+
 namespace mayfly::gateway {
-namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-}  // namespace
 
 void BodyDecoder::Start(const RequestHead& head, std::uint64_t max_bytes) {
   *this = BodyDecoder();
@@ -72,7 +64,7 @@ bool BodyDecoder::TakeFraming(char c, const HttpLimits& limits) {
   const bool control = (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7F;
   switch (state_) {
     case State::kSize: {
-      const int digit = HexDigit(c);
+      const int digit = base::HexDigit(c);
       if (digit >= 0) {
         remaining_ = remaining_ * 16 + static_cast<std::uint64_t>(digit);
         return ++digits_ <= kMostDigits;

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
+#include "base/utf8.h"
+
 namespace mayfly::gateway {
 namespace {
 
@@ -47,13 +50,6 @@ bool IsAttributeName(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || IsDigit(c); });
 }
 
-int HexDigit(char c) {
-  if (IsDigit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 // A header's value as the HTTP binding writes it: quotes taken off, then one round of percent-decoding.
 bool DecodeHeaderValue(std::string_view value, std::string* out) {
   std::string unquoted;
@@ -67,8 +63,8 @@ bool DecodeHeaderValue(std::string_view value, std::string* out) {
   }
   out->clear();
   for (std::size_t i = 0; i < value.size(); ++i) {
-    const int high = i + 2 < value.size() && value[i] == '%' ? HexDigit(value[i + 1]) : -1;
-    const int low = high >= 0 ? HexDigit(value[i + 2]) : -1;
+    const int high = i + 2 < value.size() && value[i] == '%' ? base::HexDigit(value[i + 1]) : -1;
+    const int low = high >= 0 ? base::HexDigit(value[i + 2]) : -1;
     if (low >= 0) {
       out->push_back(static_cast<char>(high * 16 + low));
       i += 2;
@@ -76,7 +72,7 @@ bool DecodeHeaderValue(std::string_view value, std::string* out) {
       out->push_back(value[i]);
     }
   }
-  return IsUtf8(*out);
+  return base::IsUtf8(*out);
 }
 
 // Sets one attribute; an extension if the specification does not name it.
@@ -146,39 +142,6 @@ Refusal SetJsonAttribute(const std::string& name, const nlohmann::json& value, v
 
 }  // namespace
 
-bool IsUtf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = [&](std::size_t at) {
-      return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u;
-    };
-    const unsigned first = byte(i);
-    std::size_t length = 1;
-    unsigned low = 0x80;
-    unsigned high = 0xBF;
-    if (first >= 0x80) {
-      if (first >= 0xC2 && first <= 0xDF) {
-        length = 2;
-      } else if (first >= 0xE0 && first <= 0xEF) {
-        length = 3;
-        if (first == 0xE0) low = 0xA0;
-        if (first == 0xED) high = 0x9F;
-      } else if (first >= 0xF0 && first <= 0xF4) {
-        length = 4;
-        if (first == 0xF0) low = 0x90;
-        if (first == 0xF4) high = 0x8F;
-      } else {
-        return false;
-      }
-      if (byte(i + 1) < low || byte(i + 1) > high) return false;
-      for (std::size_t k = 2; k < length; ++k) {
-        if (byte(i + k) < 0x80 || byte(i + k) > 0xBF) return false;
-      }
-    }
-    i += length;
-  }
-  return true;
-}
-
 Refusal FindEventMode(const RequestHead& head, EventMode* mode) {
   *mode = EventMode::kRequest;
   const std::string_view type = head.Header("content-type");
@@ -203,7 +166,7 @@ Refusal FindEventMode(const RequestHead& head, EventMode* mode) {
 
 Refusal FillBinaryEvent(const RequestHead& head, v1::Event* event) {
   const std::string_view type = head.Header("content-type");
-  if (!IsUtf8(type)) return Bad("Content-Type is not UTF-8");
+  if (!base::IsUtf8(type)) return Bad("Content-Type is not UTF-8");
   event->mutable_data_content_type()->assign(type);
   std::string value;
   std::string seen = ",";

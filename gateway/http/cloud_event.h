@@ -19,9 +19,6 @@ namespace mayfly::gateway {
 
 enum class EventMode { kRequest, kBinary, kStructured };
 
-// Whether `text` is UTF-8 as RFC 3629 has it: no overlong forms, no surrogates.
-bool IsUtf8(std::string_view text);
-
 // How `head` carries an event.
 Refusal FindEventMode(const RequestHead& head, EventMode* mode);
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <utility>
@@ -22,7 +23,7 @@ namespace asio = boost::asio;
 
 // What is read ahead of what can be taken.
 constexpr std::size_t kReadAhead = 64 * 1024;
-// A body up to this size is dispatched whole; of a larger one, this much is there when it is dispatched.
+// A piece of a body. However little memory there is, this much is there when an invocation is dispatched.
 constexpr std::size_t kInlineBody = 64 * 1024;
 // A JSON event is taken apart before it is dispatched, so it must fit in memory.
 constexpr std::size_t kStructuredBody = 1024 * 1024;
@@ -30,6 +31,9 @@ constexpr std::size_t kStructuredBody = 1024 * 1024;
 constexpr std::size_t kMostOutput = 256 * 1024;
 // What an answered connection throws away, read but unwanted, before it is cut.
 constexpr std::uint64_t kMostLingering = 4 * 1024 * 1024;
+// What a trigger may name; no others reach a function.
+constexpr std::array<std::string_view, 7> kMethods = {"GET",   "POST",   "HEAD",   "PUT",
+                                                      "PATCH", "DELETE", "OPTIONS"};
 // How much of the answer the function may send ahead of what the client took.
 constexpr std::uint64_t kAnswerWindow = 256 * 1024;
 
@@ -276,6 +280,10 @@ void Connection::BeginRequest(const RequestHead& head) {
 
 Refusal Connection::Admit(const RequestHead& head) {
   Exchange& exchange = *exchange_;
+  if (std::find(kMethods.begin(), kMethods.end(), head.method) == kMethods.end()) {
+    return {501, "MethodNotImplemented",
+            "functions are reached by GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS"};
+  }
   RequestPath& path = loop_.path();
   if (const absl::Status status = path.Parse(head.path); !status.ok()) {
     return {400, "BadPath", std::string(status.message())};
@@ -329,9 +337,14 @@ Refusal Connection::Admit(const RequestHead& head) {
 bool Connection::ProcessBody(std::string_view* input) {
   Exchange& exchange = *exchange_;
   const bool structured = exchange.event_mode == EventMode::kStructured;
-  const std::size_t whole = structured ? kStructuredBody : kInlineBody;
+  const HttpOptions& options = loop_.options();
+  const bool roomy = loop_.buffered() < options.buffered_bytes;
+  const std::size_t whole = structured ? kStructuredBody : roomy ? options.buffered_body_bytes : kInlineBody;
   std::string& body = exchange.request.body;
-  switch (decoder_.Decode(input, loop_.options().limits, whole - body.size(), &body)) {
+  const std::size_t room = whole - std::min(whole, body.size());
+  const BodyDecoder::Progress progress = decoder_.Decode(input, options.limits, room, &body);
+  SetBuffered(body.size());
+  switch (progress) {
     case BodyDecoder::Progress::kBad:
       Refuse({400, "BadChunk", "the chunked body's framing is broken"}, false);
       return true;
@@ -362,6 +375,7 @@ bool Connection::ProcessBody(std::string_view* input) {
 
 void Connection::Dispatch(bool body_complete) {
   Exchange& exchange = *exchange_;
+  SetBuffered(0);
   read_deadline_ms_ = 0;
   state_ = body_complete ? State::kAnswer : State::kStreaming;
   answer_deadline_ms_ =
@@ -408,6 +422,11 @@ void Connection::StartBodyPeriod() {
   SetReadDeadline(loop_.NowMs() + loop_.options().body_period.count());
 }
 
+void Connection::SetBuffered(std::size_t bytes) {
+  loop_.buffered() += bytes - buffered_;
+  buffered_ = bytes;
+}
+
 void Connection::OnDeadline(std::int64_t now_ms) {
   const HttpOptions& options = loop_.options();
   if (answer_deadline_ms_ != 0 && now_ms >= answer_deadline_ms_) {
@@ -438,7 +457,9 @@ void Connection::OnDeadline(std::int64_t now_ms) {
   if (read_deadline_ms_ != 0 && now_ms >= read_deadline_ms_) {
     read_deadline_ms_ = 0;
     const auto seconds = static_cast<std::uint64_t>(options.body_period.count()) / 1000;
-    const std::uint64_t wanted = std::max<std::uint64_t>(1, options.min_body_rate * seconds);
+    const std::uint64_t rate =
+        state_ == State::kStreaming ? options.min_streaming_rate : options.min_body_rate;
+    const std::uint64_t wanted = std::max<std::uint64_t>(1, rate * seconds);
     switch (state_) {
       case State::kHead:
         if (!head_begun_) {
@@ -497,6 +518,7 @@ void Connection::Close() {
   if (state_ == State::kClosed) return;
   const std::shared_ptr<Connection> kept = shared_from_this();
   state_ = State::kClosed;
+  SetBuffered(0);
   CancelExchange();
   if (exchange_) {
     exchange_->connection = nullptr;

@@ -2,7 +2,8 @@
 // after the other and writes their answers in order.
 //
 // What it holds in memory is bounded whatever the client and the function do: at most 64 KiB of requests read
-// ahead, 64 KiB of a body on its way, and 256 KiB of an answer; an idle connection holds no buffer at all.
+// ahead, 1 MiB of a body that waits for its rest (HttpOptions::buffered_body_bytes), 64 KiB of one on its way, and
+// 256 KiB of an answer; an idle connection holds no buffer at all.
 //
 // A client that shuts down its sending side still gets its answer, so that alone does not cancel an
 // invocation: a reset does, or a client found gone when there is something to send or by TCP keep-alive.
@@ -78,6 +79,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Refusal Admit(const RequestHead& head);
   void Dispatch(bool body_complete);
   void StartBodyPeriod();
+  // How much of a body waits here for the rest.
+  void SetBuffered(std::size_t bytes);
 
   // Writing.
   void Refuse(const Refusal& refusal, bool can_continue, std::string_view more_headers = {});
@@ -130,6 +133,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::uint64_t body_bytes_ = 0;
   std::uint64_t body_bytes_before_ = 0;
   std::size_t sent_before_ = 0;
+  std::size_t buffered_ = 0;
 };
 
 }  // namespace mayfly::gateway

@@ -26,6 +26,7 @@ constexpr std::int64_t kDrainingLingerMs = 200;
 
 void Connection::Refuse(const Refusal& refusal, bool can_continue, std::string_view more_headers) {
   loop_.metrics().Refused(refusal.reason);
+  SetBuffered(0);
   CancelExchange();
   if (exchange_->answer_begun) {
     BreakAnswer(refusal.reason);

@@ -71,6 +71,8 @@ class EventLoop {
   char* scratch() { return scratch_.get(); }
   RequestHead& head() { return head_; }
   RequestPath& path() { return path_; }
+  // Bytes of bodies that wait in connections for their rest.
+  std::size_t& buffered() { return buffered_; }
 
   std::int64_t NowMs() const;
   std::int64_t NowUs() const;
@@ -115,6 +117,7 @@ class EventLoop {
   std::unique_ptr<char[]> scratch_;
   RequestHead head_;
   RequestPath path_;
+  std::size_t buffered_ = 0;
 
   std::int64_t formatted_second_ = -1;
   char date_[32] = {};

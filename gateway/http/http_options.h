@@ -30,16 +30,22 @@ struct HttpOptions {
   std::uint64_t max_request_bytes = 32 * 1024 * 1024;
   std::chrono::milliseconds default_timeout{60'000};
 
-  // Connections at once; one more is answered 503 and closed.
+  // Connections at once; one more is answered 503 and closed. No more than three quarters of the descriptors that the
+  // process may open when the server starts: the rest is for replicas.
   std::size_t max_connections = 20'000;
   // From the first byte of a head, or from the connection's start, to the head's end.
   std::chrono::milliseconds header_timeout{10'000};
   // Between two requests.
   std::chrono::milliseconds idle_timeout{75'000};
-  // A body that is waited for must bring `min_body_rate` bytes per second, counted over periods of this
-  // length.
+  // A body up to this size is there whole before its invocation takes a slot; of a larger one, this much is.
+  std::size_t buffered_body_bytes = 1024 * 1024;
+  // What such bodies may take of one event loop's memory; beyond it, the first 64 KiB of each are enough.
+  std::size_t buffered_bytes = 256 * 1024 * 1024;
+  // A body that is waited for must bring `min_body_rate` bytes per second, counted over periods of this length; and
+  // `min_streaming_rate` once its invocation has a slot, which others wait for.
   std::chrono::milliseconds body_period{10'000};
-  std::uint64_t min_body_rate = 256;
+  std::uint64_t min_body_rate = 1024;
+  std::uint64_t min_streaming_rate = 16 * 1024;
   // A client must take `min_answer_rate` bytes per second, counted over periods of this length, while there
   // are any.
   std::chrono::milliseconds write_period{15'000};

@@ -1,6 +1,7 @@
 #include "gateway/http/http_server.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -86,6 +87,7 @@ class HttpServer::Impl {
     if (error) return ListenError(*wanted, error);
     const tcp::endpoint bound = acceptor_->local_endpoint(error);
     retry_.emplace(loops_[0]->io());
+    BoundConnections();
     started_ = true;
     Accept();
     for (std::size_t i = 0; i < loops_.size(); ++i) loops_[i]->Start(fmt::format("http-{}", i));
@@ -121,6 +123,22 @@ class HttpServer::Impl {
 
  private:
   static constexpr int kBacklog = 4096;
+  static constexpr int kMostErrors = 64;
+  static constexpr std::size_t kFewConnections = 4096;  // worth a word
+  static constexpr std::chrono::seconds kTellEvery{10};
+
+  // What is left of the process' descriptors is for replicas, logs and the operator.
+  void BoundConnections() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+    const std::size_t bound = std::max<std::size_t>(1, limit.rlim_cur / 4 * 3);
+    if (bound >= max_connections_) return;
+    max_connections_ = bound;
+    if (bound >= kFewConnections) return;
+    base::log::Warn(
+        "takes fewer connections than it is allowed to, as this process may not open more files",
+        {{"connections", bound}, {"allowed", options_.max_connections}, {"ulimit_n", limit.rlim_cur}});
+  }
 
   // On the first loop's thread, as all that follows.
   void Accept() {
@@ -134,8 +152,9 @@ class HttpServer::Impl {
     });
   }
 
-  // Accepts all that wait; false if the process has no descriptors left.
+  // Accepts all that wait; false if it is to be tried again later, as the process has no descriptors left.
   bool AcceptWaiting() {
+    int errors = 0;
     while (true) {
       EventLoop& loop = Emptiest();
       tcp::endpoint peer;
@@ -145,18 +164,34 @@ class HttpServer::Impl {
       if (error == asio::error::no_descriptors ||
           error == boost::system::errc::too_many_files_open_in_system || error == asio::error::no_memory ||
           error == asio::error::no_buffer_space) {
-        base::log::Error("cannot accept connections", {{"error", error.message()}});
-        metrics_.Refused("NoDescriptors");
+        NoteRefused(error.message());
         return false;
       }
       if (error == asio::error::bad_descriptor) return true;
-      if (error) continue;
-      if (connections() >= options_.max_connections) {
+      if (error) {
+        // Of that connection, most likely; but an error that stays must not keep this loop from its connections.
+        if (++errors > kMostErrors) {
+          NoteRefused(error.message());
+          return false;
+        }
+        continue;
+      }
+      if (connections() >= max_connections_) {
         TurnAway(socket);
         continue;
       }
       loop.Adopt(std::move(socket), peer.address().to_string(), gate_.Enter());
     }
+  }
+
+  void NoteRefused(const std::string& why) {
+    metrics_.Refused("NoDescriptors");
+    // Ten times a second it would say the same.
+    const auto now = std::chrono::steady_clock::now();
+    if (told_at_ && now - *told_at_ < kTellEvery) return;
+    told_at_ = now;
+    base::log::Error("cannot accept connections; those that wait are tried again ten times a second",
+                     {{"error", why}, {"connections", connections()}});
   }
 
   void RetryLater() {
@@ -191,6 +226,8 @@ class HttpServer::Impl {
   std::vector<std::unique_ptr<EventLoop>> loops_;
   std::optional<tcp::acceptor> acceptor_;
   std::optional<asio::steady_timer> retry_;
+  std::size_t max_connections_ = options_.max_connections;
+  std::optional<std::chrono::steady_clock::time_point> told_at_;  // the last time that accepting failed
   bool started_ = false;
 };
 

@@ -1,8 +1,12 @@
 #include "gateway/http/http_server.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <sys/resource.h>
 
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "gateway/http/http_server_fixture.h"
 
@@ -86,6 +90,7 @@ TEST_F(HttpServerTest, CancelsWhenTheClientResets) {
 }
 
 TEST_F(HttpServerTest, StreamsALargeBodyAsTheFunctionTakesIt) {
+  options.buffered_body_bytes = 64 * 1024;
   Start();
   TestClient client(address);
   const std::string body(600'000, 'x');
@@ -187,6 +192,16 @@ TEST_F(HttpServerTest, RefusesWhatNoRouteTakesAndGoesOn) {
   EXPECT_EQ(client.ReadAnswer().substr(0, 12), "HTTP/1.1 400");
   client.Send("GET /_mayfly/functions/test/echo/x HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(client.ReadAnswer().substr(0, 12), "HTTP/1.1 200");
+}
+
+TEST_F(HttpServerTest, RefusesAMethodThatNoTriggerMayName) {
+  Start();
+  for (const char* const method : {"FOO", "get", "CONNECT", "TRACE"}) {
+    const std::string answer = Ask(fmt::format("{} /echo HTTP/1.1\r\nHost: a\r\n\r\n", method));
+    EXPECT_THAT(answer.substr(0, 10), ::testing::AnyOf("HTTP/1.1 5", "HTTP/1.1 4")) << answer;
+  }
+  EXPECT_EQ(Ask("FOO /echo HTTP/1.1\r\nHost: a\r\n\r\n").substr(0, 12), "HTTP/1.1 501");
+  EXPECT_EQ(dispatcher.count(), 0u);
 }
 
 TEST_F(HttpServerTest, RefusesABodyThatIsTooLargeBeforeItComes) {
@@ -302,6 +317,74 @@ TEST_F(HttpServerTest, CutsSlowHeadsSlowBodiesAndAnswersThatNeverCome) {
   unanswered.Send("POST /post/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(unanswered.ReadAll().substr(0, 12), "HTTP/1.1 504");
   EXPECT_TRUE(dispatcher.Await(0, [](const Fake::Call& call) { return call.cancelled; }));
+}
+
+TEST_F(HttpServerTest, ASlowBodyTakesNoSlotBeforeItIsThere) {
+  Start();
+  const std::string body(200'000, 'x');
+  TestClient slow(address);
+  slow.Send(fmt::format("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.size()));
+  slow.Send(body.substr(0, 150'000));
+  TestClient other(address);
+  other.Send("GET /echo/other HTTP/1.1\r\nHost: a\r\n\r\n");
+  const auto first = dispatcher.Await(0);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->request.start.event().http().path(), "/echo/other");
+  slow.Send(body.substr(150'000));
+  const auto second = dispatcher.Await(1);
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->request.body_complete);
+  EXPECT_EQ(second->body, body);
+}
+
+TEST_F(HttpServerTest, WaitsForNoMoreThanAPieceOfABodyOnceManyWait) {
+  options.threads = 1;
+  options.buffered_bytes = 100'000;
+  Start();
+  TestClient client(address);
+  client.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+  client.Send(std::string(250'000, 'x'));
+  const auto call = dispatcher.Await(0);
+  ASSERT_TRUE(call);
+  EXPECT_FALSE(call->request.body_complete);
+  EXPECT_LT(call->request.body.size(), 250'000u);
+}
+
+TEST_F(HttpServerTest, CutsABodyThatHoldsASlotAndComesSlowly) {
+  options.buffered_body_bytes = 64 * 1024;
+  options.body_period = std::chrono::milliseconds(1000);
+  Start();
+  TestClient client(address);
+  client.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+  client.Send(std::string(64 * 1024, 'x'));
+  const auto call = dispatcher.Await(0);
+  ASSERT_TRUE(call);
+  call->sink->OnWritable();
+  // Enough for one that only waits, but not here.
+  client.Send(std::string(2'000, 'x'));
+  ASSERT_TRUE(dispatcher.Await(0, [](const Fake::Call& c) { return c.body.size() > 64 * 1024; }));
+  call->sink->OnWritable();
+  EXPECT_EQ(client.ReadAll().substr(0, 12), "HTTP/1.1 408");
+  EXPECT_TRUE(dispatcher.Await(0, [](const Fake::Call& c) { return c.cancelled; }));
+}
+
+TEST_F(HttpServerTest, TakesNoMoreConnectionsThanItsDescriptorsAllow) {
+  Echo();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 64;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  Start();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 48; ++i) {
+    clients.push_back(std::make_unique<TestClient>(address));
+    clients.back()->Send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+    ASSERT_EQ(clients.back()->ReadAnswer().substr(0, 12), "HTTP/1.1 200") << i;
+  }
+  TestClient next(address);
+  EXPECT_EQ(next.ReadAll().substr(0, 12), "HTTP/1.1 503");
 }
 
 TEST_F(HttpServerTest, CutsAClientThatDoesNotReadItsAnswer) {

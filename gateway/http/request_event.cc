@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
+
 namespace mayfly::gateway {
 namespace {
 
@@ -79,7 +81,7 @@ Refusal FillEvent(const RequestHead& head, const RouteMatch& match, const TraceC
   event->mutable_time()->assign(origin.time);
   const std::string_view type = head.Header("content-type");
   // A protobuf string must be UTF-8; the header itself is passed on as bytes.
-  if (IsUtf8(type)) event->mutable_data_content_type()->assign(type);
+  if (base::IsUtf8(type)) event->mutable_data_content_type()->assign(type);
   return {};
 }
 

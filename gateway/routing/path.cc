@@ -3,15 +3,10 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "base/hex.h"
+
 namespace mayfly::gateway {
 namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool IsPlain(std::string_view raw) {
   char before = 0;
@@ -30,8 +25,8 @@ absl::Status Decode(std::string_view raw, std::string* out) {
   for (std::size_t i = 0; i < raw.size(); ++i) {
     unsigned char c = static_cast<unsigned char>(raw[i]);
     if (c == '%') {
-      const int high = i + 1 < raw.size() ? HexDigit(raw[i + 1]) : -1;
-      const int low = i + 2 < raw.size() ? HexDigit(raw[i + 2]) : -1;
+      const int high = i + 1 < raw.size() ? base::HexDigit(raw[i + 1]) : -1;
+      const int low = i + 2 < raw.size() ? base::HexDigit(raw[i + 2]) : -1;
       if (high < 0 || low < 0)
         return absl::InvalidArgumentError("the path has a % that two hexadecimal digits do not follow");
       c = static_cast<unsigned char>(high * 16 + low);
