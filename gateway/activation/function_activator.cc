@@ -280,9 +280,13 @@ void FunctionActivator::OnBroken(Endpoint& endpoint, const absl::Status& why, bo
     std::vector<InvocationRef> calls = endpoint.FreeAll();
     Unblock(endpoint);
     UpdateAvailability(endpoint);
+    // One that takes connections and says nothing has had its chance.
+    const std::uint32_t before = endpoint.failures;
+    endpoint.failures =
+        absl::IsDeadlineExceeded(why) ? std::max(before, kFailuresUntilUnreachable - 1) + 1 : before + 1;
     if (endpoint.closing) {
       // OnClosed() follows.
-    } else if (++endpoint.failures == kFailuresUntilUnreachable) {
+    } else if (before < kFailuresUntilUnreachable && endpoint.failures >= kFailuresUntilUnreachable) {
       context_.demand.SetUnreachable(endpoint.replica(), true);
       base::log::Warn("replica cannot be reached; it gets no invocations until it can",
                       {{"function", name_}, {"replica", endpoint.replica()}, {"why", why.ToString()}});

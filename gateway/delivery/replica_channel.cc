@@ -27,12 +27,11 @@ std::shared_ptr<grpc::Channel> MakeReplicaChannel(
   arguments.SetMaxReceiveMessageSize(64 << 20);
   // Connecting may take two seconds; trying again is the stream's business.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);
-  if (!address.starts_with("unix")) {
-    // The runtime permits pings this often (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS).
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
-    arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  }
+  // A replica that does not even answer pings is stopped, wedged, or gone with its host. The runtime permits them at any
+  // pace. The patience is for machines on which a healthy one waits long for its turn.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 15'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   return grpc::CreateCustomChannel(address, credentials ? credentials : grpc::InsecureChannelCredentials(),
                                    arguments);
 }

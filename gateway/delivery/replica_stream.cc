@@ -180,7 +180,10 @@ void ReplicaStreamImpl::OnStarted(bool /*ok*/) {
 void ReplicaStreamImpl::OnWatchdog(bool expired) {
   const std::lock_guard lock(mutex_);
   --pending_;
-  if (expired && phase_ == Phase::kConnecting) attempt_->context.TryCancel();
+  if (expired && phase_ == Phase::kConnecting) {
+    attempt_->broken = absl::DeadlineExceededError("the replica does not say anything");
+    attempt_->context.TryCancel();
+  }
   FinishIfQuiet();
 }
 

@@ -8,8 +8,8 @@
 //
 // A replica that is just starting is tried again after 1 ms, then 2, 4 … up to a second. A stream that was up
 // for less than a second goes on with the longer pause: a replica in a crash loop is no busy loop here. A
-// replica whose host is gone without a word is found by keep-alive pings (TCP only), one that accepts and
-// stays silent by a watchdog of five seconds.
+// replica that is stopped, or whose host is gone without a word, is found by keep-alive pings, one that accepts
+// and stays silent by a watchdog of five seconds: OnBroken() then says kDeadlineExceeded.
 //
 // Thread-safe. Kick() may encode and write on the caller's thread; everything else happens on a
 // DeliveryLoop's thread.
