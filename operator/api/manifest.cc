@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <map>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::string_view kApiVersion = "mayfly.dev/v1alpha1";
 constexpr std::size_t kMaxLabels = 256;
+constexpr std::size_t kMaxMistakes = 100;
 
 // A mapping of texts; `check_key` and `check_value` return "" for good ones.
 std::map<std::string, std::string> ReadTexts(FieldReader& metadata, std::string_view name,
@@ -148,6 +150,34 @@ void RefuseDuplicates(Manifest& manifest, const std::vector<YamlNode>& nodes,
   }
 }
 
+// Keeps about kMaxMistakes of the file's mistakes and counts the rest. Each document that names its function keeps one,
+// and so does one of those that do not: to whom the file belongs must not depend on how much is wrong with it.
+void BoundMistakes(Manifest& manifest) {
+  std::size_t kept = 0;
+  std::size_t left_out = 0;
+  bool nameless = false;
+  Mistake* last = nullptr;
+  std::erase_if(manifest.documents, [&](ManifestDocument& document) {
+    std::vector<Mistake>& mistakes = document.mistakes;
+    if (mistakes.empty()) return false;
+    const std::size_t room = kMaxMistakes - std::min(kept, kMaxMistakes);
+    const bool needed = !document.key.empty() || !nameless;
+    const std::size_t most = std::max<std::size_t>(room, needed ? 1 : 0);
+    if (mistakes.size() > most) {
+      left_out += mistakes.size() - most;
+      mistakes.resize(most);
+    }
+    kept += mistakes.size();
+    nameless = nameless || document.key.empty();
+    return mistakes.empty();
+  });
+  if (left_out == 0) return;
+  for (ManifestDocument& document : manifest.documents) {
+    if (!document.mistakes.empty()) last = &document.mistakes.back();
+  }
+  last->sentence += fmt::format(" (and {} more mistakes in this file)", left_out);
+}
+
 }  // namespace
 
 std::string Mistake::ToString() const {
@@ -180,6 +210,7 @@ Manifest ParseManifest(std::string_view text, const std::filesystem::path& file)
   std::erase_if(yaml.documents, [](const YamlNode& node) { return node.kind == YamlNode::Kind::kNull; });
   for (const YamlNode& node : yaml.documents) manifest.documents.push_back(ReadDocument(node, file));
   RefuseDuplicates(manifest, yaml.documents, file);
+  BoundMistakes(manifest);
   return manifest;
 }
 

@@ -243,6 +243,20 @@ TEST(Manifest, MarksObjectsOfOthersSoThatAFolderMayHoldThem) {
   EXPECT_FALSE(mistyped.documents.at(0).foreign);
 }
 
+TEST(Manifest, TellsAHundredMistakesOfAFileAndCountsTheRest) {
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "---\napiVersion: mayfly.dev/v1alpha1\n";
+  text += "---\napiVersion: mayfly.dev/v1alpha1\nkind: Function\nmetadata: {name: last}\nspec: {}\n---\n" +
+          WithSpec("");
+  const Manifest manifest = ParseManifest(text, "f.yaml");
+  EXPECT_THAT(manifest.AllMistakes(), SizeIs(101));
+  EXPECT_THAT(manifest.AllMistakes().back().sentence, HasSubstr("more mistakes in this file"));
+  // Whose file it is does not depend on that.
+  ASSERT_THAT(manifest.documents, SizeIs(::testing::Ge(2u)));
+  EXPECT_TRUE(manifest.documents.back().function);
+  EXPECT_EQ(manifest.documents.at(manifest.documents.size() - 2).key, "default/last");
+}
+
 TEST(Manifest, ReadsAFileAndSaysWhyItCannot) {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / ("manifest_test." + std::to_string(getpid()));

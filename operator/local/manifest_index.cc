@@ -34,8 +34,10 @@ v1::Problem Duplicate(const std::string& key, const std::vector<std::string>& pl
   return problem;
 }
 
-// Appends what `more` says to `problem`.
+// Appends what `more` says to `problem`, which does not grow beyond what somebody reads.
 void Merge(std::optional<v1::Problem>& problem, const v1::Problem& more) {
+  constexpr std::size_t kLongest = 64u << 10;
+  if (problem && problem->message().size() + more.message().size() > kLongest) return;
   if (!problem) {
     problem = more;
   } else if (problem->message() != more.message()) {
@@ -93,11 +95,12 @@ void ManifestIndex::Resolve(const std::string& key) {
   }
   View& view = views_[key];
   view.problem.reset();
+  // A file that describes it twice is named twice, and not more often.
   std::vector<std::string> places;
   const ManifestEntry* only = nullptr;
   for (const auto& [file, entries] : claim->second) {
     for (const ManifestEntry& entry : entries) {
-      places.push_back(file);
+      if (places.size() < 2 || places[places.size() - 2] != file) places.push_back(file);
       only = &entry;
     }
   }

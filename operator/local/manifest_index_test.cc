@@ -30,6 +30,17 @@ TEST(ManifestIndex, KnowsWhatItsFilesDescribe) {
   EXPECT_THAT(index.Files("default/b"), ElementsAre("/a.yaml"));
 }
 
+TEST(ManifestIndex, SaysNoMoreThanSomebodyReads) {
+  ManifestIndex index;
+  std::vector<ManifestEntry> entries;
+  for (int i = 0; i < 20'000; ++i)
+    entries.push_back(Bad("", "mistake " + std::to_string(i) + std::string(100, '.')));
+  index.Replace("/a.yaml", entries);
+  EXPECT_LE(index.Find("default/a")->problem->message().size(), 64u << 10);
+  index.Replace("/b.yaml", std::vector<ManifestEntry>(20'000, Good("b")));
+  EXPECT_LE(index.Find("default/b")->problem->message().size(), 1'000u);
+}
+
 TEST(ManifestIndex, CountsGenerationsOfWhatReallyChanged) {
   ManifestIndex index;
   index.Replace("/a.yaml", {Good("a", 1)});
