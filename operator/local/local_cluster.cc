@@ -107,7 +107,14 @@ void LocalCluster::RunFiles(const std::stop_token& stop) {
   FolderWatcher::Changes pending;
   SteadyClock::time_point first;  // when the oldest of `pending` came
   SteadyClock::time_point due;
-  SteadyClock::time_point resync = SteadyClock::now() + options_.resync;
+  // Where the system allows too few watches, looking is all there is; and what kept a module from being copied, such as a
+  // full disk, goes without a change that could be watched.
+  static constexpr milliseconds kSoon{1'000};
+  const auto next_resync = [this] {
+    return SteadyClock::now() +
+           (watching_all_ && !unreadable_ ? options_.resync : std::min(options_.resync, kSoon));
+  };
+  SteadyClock::time_point resync = next_resync();
   while (!stop.stop_requested()) {
     SteadyClock::time_point now = SteadyClock::now();
     const bool waiting = !pending.empty() || !retry_.empty();
@@ -134,15 +141,13 @@ void LocalCluster::RunFiles(const std::stop_token& stop) {
     if ((!pending.empty() || !retry_.empty()) && due <= now) {
       const FolderWatcher::Changes changes = std::exchange(pending, {});
       Notify(LookAt(changes));
+      resync = std::min(resync, next_resync());
       due = SteadyClock::now() + options_.debounce;
       Collect();
     }
     if (resync <= now) {
       Notify(LookAtEverything());
-      // Where the system allows too few watches, looking is all there is.
-      constexpr milliseconds kWithoutWatches{1'000};
-      resync =
-          SteadyClock::now() + (watching_all_ ? options_.resync : std::min(options_.resync, kWithoutWatches));
+      resync = next_resync();
       due = SteadyClock::now() + options_.debounce;
       Collect();
     }
@@ -150,6 +155,7 @@ void LocalCluster::RunFiles(const std::stop_token& stop) {
 }
 
 std::set<std::string> LocalCluster::LookAtEverything() {
+  unreadable_ = false;
   std::set<std::string> touched;
   // Watches come before the look, so that nothing can change unseen between them; new folders need a second
   // round.
@@ -310,6 +316,7 @@ std::set<std::string> LocalCluster::RefreshArtifact(const std::string& path) {
     state.problem.reset();
     return state.functions;
   }
+  unreadable_ = unreadable_ || !absl::IsNotFound(taken.status());
   v1::Problem problem =
       MakeProblem(absl::IsNotFound(taken.status()) ? "ArtifactMissing" : "ArtifactUnreadable",
                   absl::IsNotFound(taken.status())

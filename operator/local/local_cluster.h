@@ -105,6 +105,7 @@ class LocalCluster final : public Cluster {
   std::map<std::string, std::string> artifact_folders_;  // artifact → the folder that is watched for it
   std::set<std::string> retry_;                          // files that somebody was writing
   bool watching_all_ = true;
+  bool unreadable_ = false;  // a module could not be copied at the last look
   std::string last_complaint_;
   base::FileDescriptor wake_;
 

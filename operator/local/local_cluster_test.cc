@@ -91,6 +91,22 @@ TEST_F(LocalClusterTest, TakesASingleFile) {
   EXPECT_TRUE(Eventually([&] { return Get("default/a").function->spec.concurrency == 9; }));
 }
 
+TEST_F(LocalClusterTest, LooksAgainSoonAtAModuleThatCouldNotBeCopied) {
+  WriteFile(temp_ / "m/a.yaml", ManifestText("a", "a.so"));
+  Start();
+  // As a disk that is full: no change in a watched folder ends it.
+  fs::rename(temp_ / "run/artifacts", temp_ / "run/away");
+  WriteFile(temp_ / "run/artifacts", "no folder");
+  WriteFile(temp_ / "m/a.so", "module");
+  ASSERT_TRUE(Eventually([&] {
+    const FunctionObject a = Get("default/a");
+    return a.artifact_problem && a.artifact_problem->reason() == "ArtifactUnreadable";
+  }));
+  fs::remove(temp_ / "run/artifacts");
+  fs::rename(temp_ / "run/away", temp_ / "run/artifacts");
+  EXPECT_TRUE(Eventually([&] { return Get("default/a").artifact_sha256.size() == 64; }));
+}
+
 TEST_F(LocalClusterTest, SaysWhichPathIsNotThere) {
   LocalClusterOptions options;
   options.paths = {temp_ / "absent"};
