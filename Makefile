@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help install kubectl lint run test tidy tsan
+.PHONY: asan bench build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -42,6 +42,13 @@ cluster: ## A real Kubernetes on this machine, as root: NODES=2 for two nodes
 
 cluster-down: ## End it; WIPE=1 forgets what was stored in it too
 	@tests/cluster/cluster down $(if $(WIPE),--wipe)
+
+images: ## Build its images, give them to it; FROM_BUILD=1: quickly, from build/release; REGISTRY=HOST/PATH pushes instead
+	@scripts/install-packages cluster $(if $(FROM_BUILD),build)
+	@scripts/images $(if $(FROM_BUILD),--from-build) $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(PLAIN_HTTP),--plain-http)
+
+manifests: ## Make deploy/install.yaml of charts/mayfly, and its CRDs of deploy/crds
+	@scripts/deploy-manifests
 
 kubectl: ## Ask it: make kubectl ARGS="get nodes"
 	@tests/cluster/cluster kubectl $(ARGS)

@@ -13,6 +13,7 @@
 #include "base/lock_checks.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "gateway/bin/check.h"
 #include "gateway/bin/route_file.h"
 #include "gateway/control/control_client.h"
 #include "gateway/gateway.h"
@@ -53,9 +54,11 @@ int main(int argc, char** argv) {
   std::uint32_t drain_seconds = 30;
   mayfly::gateway::GatewayOptions options;
   options.name.clear();
-  const auto sources = app.add_option_group("where routes come from")->require_option(1);
+  std::string check;
+  const auto sources = app.add_option_group("where routes come from, or what else to do")->require_option(1);
   sources->add_option("--operator", operator_address, "HOST:PORT or unix:PATH of the operator to dial");
   sources->add_option("--routes", routes, "RouteUpdate in JSON; read again on SIGHUP");
+  sources->add_option("--check", check, "HOST:PORT: only say whether a gateway answers there");
   app.add_option("--name", options.name, "this gateway's name in its reports (default: the host's name)");
   app.add_option("--listen", options.http.address, "HOST:PORT for HTTP; port 0 takes a free one")
       ->capture_default_str();
@@ -64,6 +67,12 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   log::Init("gateway", log::Level::kInfo, log::Format::kLogfmt);
+
+  if (!check.empty()) {
+    const absl::Status status = mayfly::gateway::CheckAnswers(check, std::chrono::seconds(10));
+    if (!status.ok()) log::Error("no gateway answers", {{"why", std::string(status.message())}});
+    return status.ok() ? 0 : 1;
+  }
 
   // Blocked before any thread starts: signals are taken below, one at a time.
   sigset_t signals;

@@ -25,7 +25,8 @@ namespace mayfly::op {
 struct FunctionResource {
   ObjectMeta meta;
   // key, and the Function or its mistakes, whose places are fields alone. The Function's name, namespace, labels and
-  // generation are those of `meta`. artifact.path is absolute: a path inside the runtime's image.
+  // generation are those of `meta`. artifact.path is absolute, inside the
+  // runtime's image: a relative one is taken from /functions.
   ManifestDocument document;
   // As last written; absent if there is none yet.
   std::optional<FunctionStatus> status;

@@ -101,14 +101,19 @@ TEST(FunctionResource, TellsMistakesByTheirFieldsAlone) {
             "spec.timeout: \"3d\" has the unknown unit \"d\"; use h, m, s or ms");
 }
 
-TEST(FunctionResource, HasNoFolderForARelativePath) {
-  const auto resource = ParseFunctionResource(WithSpec(R"({"artifact": {"path": "build/f.so"}})"));
-  ASSERT_TRUE(resource.ok());
-  ASSERT_THAT(resource->document.mistakes, SizeIs(1));
-  EXPECT_EQ(
-      resource->document.mistakes[0].ToString(),
-      "spec.artifact.path: \"build/f.so\" is relative, and a cluster has no folder to take it from; give the "
-      "absolute path of the module inside the runtime's image, or use image, url or configMap");
+TEST(FunctionResource, TakesARelativePathFromTheFunctionsFolderOfTheImage) {
+  const std::vector<std::pair<std::string, std::string>> rows = {
+      {"build/f.so", "/functions/build/f.so"},
+      {"./f.so", "/functions/f.so"},
+      {"../../build/release/examples/hello.so", "/functions/build/release/examples/hello.so"},
+      {"a/../../../etc/f.so", "/functions/etc/f.so"},
+      {"/opt/../f.so", "/f.so"},
+  };
+  for (const auto& [path, wanted] : rows) {
+    const auto resource = ParseFunctionResource(WithSpec(R"({"artifact": {"path": ")" + path + R"("}})"));
+    ASSERT_TRUE(resource.ok() && resource->document.function.has_value()) << path;
+    EXPECT_EQ(resource->document.function->spec.artifact.path, wanted);
+  }
 }
 
 TEST(FunctionResource, PassesOverFieldsOfANewerVersion) {

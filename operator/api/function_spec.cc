@@ -49,11 +49,9 @@ Artifact ReadArtifact(const YamlNode& node, const std::string& path, const std::
     } else if (artifact.path.size() > kMaxPathBytes) {
       reader.Wrong("path", fmt::format("has {} bytes; use at most {}", artifact.path.size(), kMaxPathBytes));
     } else if (folder.empty() && !artifact.path.starts_with('/')) {
-      reader.Wrong(
-          "path",
-          fmt::format("{} is relative, and a cluster has no folder to take it from; give the absolute "
-                      "path of the module inside the runtime's image, or use image, url or configMap",
-                      Quote(artifact.path)));
+      // As if that folder were the root: ".." does not leave it.
+      artifact.path =
+          kImageModuleFolder + ("/" / std::filesystem::path(artifact.path)).lexically_normal().string();
     } else {
       artifact.path = (folder / artifact.path).lexically_normal().string();
     }

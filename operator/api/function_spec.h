@@ -8,7 +8,11 @@
 
 namespace mayfly::op {
 
-// `folder` is where a relative artifact.path is taken from; "": there is none, so a relative one is a mistake.
+// Where, inside the runtime's image, a relative artifact.path is taken from in a cluster.
+inline constexpr char kImageModuleFolder[] = "/functions";
+
+// `folder` is where a relative artifact.path is taken from; "": kImageModuleFolder, as if that were the root, so that the
+// manifest which names ../../build/f.so beside its sources finds /functions/build/f.so in an image.
 FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path& folder,
                               MistakeList& mistakes);
 

@@ -2,6 +2,7 @@
 a Debian that debootstrap made from the packages that this machine takes its own from.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -24,16 +25,29 @@ def buildah(*arguments, seconds=60):
                      "overlay.skip_mount_home=true", *arguments, seconds=seconds, env=env)
 
 
-def build(context, reference, archive, dockerfile=None, target=None, seconds=3600):
-    """Builds an image and writes it as an oci-archive, which nodes and the registry take."""
+def build(context, reference, archive, dockerfile=None, target=None, options=(), seconds=7200):
+    """Builds an image and writes it as an oci-archive, which nodes and the registry take. `options`: more of buildah's."""
     make_base()
-    options = ["--file", dockerfile] if dockerfile else []
-    options += ["--target", target] if target else []
+    options = [*options, *(["--file", dockerfile] if dockerfile else []), *(["--target", target] if target else [])]
     buildah("build", "--layers", "--pull-never", "--tag", reference, *options, context, seconds=seconds)
     archive = pathlib.Path(archive)
     archive.unlink(missing_ok=True)
     buildah("push", "--quiet", reference, f"oci-archive:{archive}:{reference}", seconds=300)
     return archive
+
+
+def size(reference):
+    """Of an image in the store, unpacked, in bytes."""
+    manifest = json.loads(json.loads(buildah("inspect", "--type", "image", reference))["Manifest"])
+    return sum(layer["size"] for layer in manifest["layers"])
+
+
+def push(reference, plain_http=False):
+    """Sends an image of the store to the registry that its name says. Returns the reference by digest."""
+    with tempfile.NamedTemporaryFile() as digest:
+        buildah("push", "--quiet", "--digestfile", digest.name, f"--tls-verify={str(not plain_http).lower()}", reference,
+                f"docker://{reference}", seconds=900)
+        return f"{reference.rpartition(':')[0]}@{pathlib.Path(digest.name).read_text().strip()}"
 
 
 def make_base():
