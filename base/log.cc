@@ -131,6 +131,7 @@ void Init(std::string component, Level level, Format format) {
   state.component = std::move(component);
   state.format = format;
   state.level = level;
+  Sink();  // its descriptor is there from the start, and not from whatever line is the first
 }
 
 LineSink& Sink() {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/log.h"
 #include "runtime/pool/pool_testing.h"
 #include "runtime/pool/worker_pool_testing.h"
 
@@ -20,6 +21,8 @@ namespace {
 using std::chrono::milliseconds;
 
 auto CountDescriptors() {
+  // The log has its own from here on, and not from the first line that a worker's death is worth.
+  base::log::Init("runtime", base::log::Level::kInfo, base::log::Format::kLogfmt);
   return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
                        std::filesystem::directory_iterator());
 }
