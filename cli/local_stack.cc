@@ -45,6 +45,7 @@ absl::Status LocalStack::Assemble(LocalStackOptions options) {
   gateway_options.name = "local";
   gateway_options.http.address = absl::StrCat(options.host, ":", options.port);
   gateway_options.router.by_name = true;
+  gateway_options.router.by_name_from_anywhere = options.by_name_from_anywhere;
   gateway_ = std::make_unique<gateway::Gateway>(std::move(gateway_options), metrics_);
   gateway_->OnReport([this](const v1::GatewayReport& report) { link_.Report(report); });
   const absl::StatusOr<std::string> address = gateway_->Start();

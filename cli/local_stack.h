@@ -35,8 +35,9 @@ namespace mayfly::cli {
 struct LocalStackOptions {
   std::vector<std::string> paths;
   std::string host = "127.0.0.1";
-  int port = 8080;    // 0: any
-  std::string admin;  // address of /metrics, /healthz and /readyz over TCP; "" for none
+  int port = 8080;                     // 0: any
+  bool by_name_from_anywhere = false;  // /_mayfly/functions/NAMESPACE/NAME for clients on other machines too
+  std::string admin;                   // address of /metrics, /healthz and /readyz over TCP; "" for none
   std::string log_format = "logfmt";
   // What a replica wrote; must not block.
   std::function<void(const std::string& function, std::string_view line)> on_line;

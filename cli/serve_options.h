@@ -9,7 +9,7 @@ class App;
 
 namespace mayfly::cli {
 
-// Adds --port, --host, --admin and --log-format to `command`. `options` must outlive the parsing.
+// Adds --port, --host, --by-name, --admin and --log-format to `command`. `options` must outlive the parsing.
 void AddServeOptions(CLI::App& command, ServeOptions& options);
 
 }  // namespace mayfly::cli

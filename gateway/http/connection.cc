@@ -289,7 +289,7 @@ Refusal Connection::Admit(const RequestHead& head) {
     return {400, "BadPath", std::string(status.message())};
   }
   const std::shared_ptr<const RouteTable>& table = loop_.routes().table();
-  const RouteMatch match = loop_.router().Match(*table, head.host, path, head.method);
+  const RouteMatch match = loop_.router().Match(*table, head.host, path, head.method, peer_);
   if (match.kind == RouteMatch::Kind::kNotFound) {
     return {404, "NoRoute", "no function is reached by this host and path"};
   }

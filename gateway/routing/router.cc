@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::string_view kReserved = "_mayfly";
 
+bool IsLoopback(std::string_view peer) {
+  return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127.");
+}
+
 absl::Status CheckHost(std::string_view host) {
   if (host.substr(0, 2) == "*.") host.remove_prefix(2);
   const bool known = std::all_of(host.begin(), host.end(), [](char c) {
@@ -149,11 +153,12 @@ std::vector<RouteProblem> Router::ProblemsLocked() const {
 }
 
 RouteMatch Router::Match(const RouteTable& table, std::string_view host, const RequestPath& path,
-                         std::string_view method) const {
+                         std::string_view method, std::string_view peer) const {
   const auto& segments = path.segments();
   if (segments.empty() || segments[0] != kReserved) return table.Match(host, path, method);
   RouteMatch match;
   if (!options_.by_name || segments.size() < 4 || segments[1] != "functions") return match;
+  if (!options_.by_name_from_anywhere && !IsLoopback(peer)) return match;
   match.route = table.Function(fmt::format("{}/{}", segments[2], segments[3]));
   if (match.route) match.kind = RouteMatch::Kind::kFound;
   return match;

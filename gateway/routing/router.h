@@ -5,7 +5,7 @@
 // changes.
 //
 // Beside its own routes, a function can be reached at /_mayfly/functions/NAMESPACE/NAME, with anything after
-// it, by any method, if `by_name` is on. Routes of functions under /_mayfly are refused.
+// it, by any method, if `by_name` is on and the client is on this machine. Routes of functions under /_mayfly are refused.
 //
 // Thread-safe; a Reader belongs to one thread.
 #pragma once
@@ -26,8 +26,10 @@
 namespace mayfly::gateway {
 
 struct RouterOptions {
-  // Whether /_mayfly/functions/NAMESPACE/NAME reaches functions: on for local mode.
+  // Whether /_mayfly/functions/NAMESPACE/NAME reaches functions, past their triggers: on for local mode.
   bool by_name = false;
+  // Then for clients on other machines too, not only for those on this one.
+  bool by_name_from_anywhere = false;
 };
 
 // A trigger that gets no requests, or not all it asks for, and why.
@@ -64,9 +66,10 @@ class Router {
   std::shared_ptr<const RouteTable> Snapshot() const;
   std::vector<RouteProblem> Problems() const;
 
-  // Routes a request by `table`: by name if that is on and asked for, else by its routes.
+  // Routes a request of the client at the IP address `peer` by `table`: by name if that is on and asked for, else by its
+  // routes.
   RouteMatch Match(const RouteTable& table, std::string_view host, const RequestPath& path,
-                   std::string_view method) const;
+                   std::string_view method, std::string_view peer) const;
 
  private:
   // host, shape of the path and method ("*" for all), each of which one function can have.

@@ -26,10 +26,11 @@ std::vector<RouteProblem> Upsert(Router& router, const v1::FunctionRoute& route)
   return router.Apply(update);
 }
 
-std::string Ask(const Router& router, std::string_view raw, std::string_view method = "GET") {
+std::string Ask(const Router& router, std::string_view raw, std::string_view method = "GET",
+                std::string_view peer = "127.0.0.1") {
   RequestPath path;
   EXPECT_TRUE(path.Parse(raw).ok());
-  const RouteMatch match = router.Match(*router.Snapshot(), "", path, method);
+  const RouteMatch match = router.Match(*router.Snapshot(), "", path, method, peer);
   return match.route ? match.route->function() : "none";
 }
 
@@ -91,6 +92,21 @@ TEST(Router, ReachesFunctionsByNameOnlyWhereThatIsOn) {
   EXPECT_EQ(Ask(open, "/_mayfly/functions/a"), "none");
 }
 
+TEST(Router, ReachesFunctionsByNameFromThisMachineOnlyUnlessAskedFor) {
+  Router open(RouterOptions{.by_name = true});
+  Upsert(open, Function("a/one", "/one"));
+  for (const char* const here : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"}) {
+    EXPECT_EQ(Ask(open, "/_mayfly/functions/a/one", "GET", here), "a/one") << here;
+  }
+  for (const char* const there : {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", ""}) {
+    EXPECT_EQ(Ask(open, "/_mayfly/functions/a/one", "GET", there), "none") << there;
+    EXPECT_EQ(Ask(open, "/one", "GET", there), "a/one") << "by its trigger, from anywhere";
+  }
+  Router everybody(RouterOptions{.by_name = true, .by_name_from_anywhere = true});
+  Upsert(everybody, Function("a/one", "/one"));
+  EXPECT_EQ(Ask(everybody, "/_mayfly/functions/a/one", "GET", "192.0.2.1"), "a/one");
+}
+
 TEST(Router, RoutesTenThousandFunctionsWhileTheyChange) {
   Router router;
   v1::RouteUpdate all;
@@ -106,7 +122,7 @@ TEST(Router, RoutesTenThousandFunctionsWhileTheyChange) {
     ASSERT_TRUE(path.Parse("/f4711/x").ok());
     while (!done) {
       const std::shared_ptr<const RouteTable> table = routes.table();
-      const RouteMatch match = router.Match(*table, "", path, "GET");
+      const RouteMatch match = router.Match(*table, "", path, "GET", "127.0.0.1");
       if (!match.route || match.route->function() != "n/f4711") ++wrong;
     }
   });

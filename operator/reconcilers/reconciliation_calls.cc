@@ -2,7 +2,6 @@
 // next pass.
 #include <fmt/format.h>
 
-#include "absl/strings/str_replace.h"
 #include "base/log.h"
 #include "operator/reconcilers/backoff.h"
 #include "operator/reconcilers/reconciliation.h"
@@ -100,12 +99,7 @@ void Reconciliation::Take(const LoadDone& done) {
   }
   if (state_.cold_start && state_.cold_start->replica == done.replica) state_.cold_start.reset();
   if (done.reply.ok()) {
-    v1::Problem problem = done.reply->problem();
-    // People know their own file, not the copy of it that a replica was given.
-    const std::string& theirs = done.revision.function->spec.artifact.path;
-    if (!theirs.empty() && !done.revision.artifact_path.empty()) {
-      problem.set_message(absl::StrReplaceAll(problem.message(), {{done.revision.artifact_path, theirs}}));
-    }
+    const v1::Problem& problem = done.reply->problem();
     if (problem.reason() != kReasonCreateKilled || ++state_.create_kills >= kCreateKillsToRefuse) {
       return Refuse(done.revision, problem);
     }

@@ -47,6 +47,7 @@ v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch) {
     request.set_inline_(*revision.artifact_bytes);
   } else {
     request.set_path(revision.artifact_path);
+    request.set_source_path(spec.artifact.path);
   }
   request.set_sha256(revision.artifact_sha256);
   request.set_handler(spec.handler);

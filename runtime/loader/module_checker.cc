@@ -194,12 +194,14 @@ class Scope {
                         objects_[index].image->rpath().find("$ORIGIN") != std::string_view::npos;
     return ModuleProblem(
         "MissingLibrary", Subject(index),
-        fmt::format("needs the library {}, which is not on this machine: {}", name,
-                    origin && objects_[index].origin.empty()
-                        ? "the module was sent by itself, so $ORIGIN has nothing beside it; link the library "
-                          "statically, "
-                          "or put it into the runtime's image"
-                        : "link it statically, or install it (in a cluster: into the runtime's image)"));
+        fmt::format(
+            "needs the library {}, which is not on this machine: {}", name,
+            origin && objects_[index].origin.empty()
+                ? "the module was sent by itself, so $ORIGIN has nothing beside it; link the library "
+                  "statically, "
+                  "or put it into the runtime's image"
+                : "link it statically, install it (in a cluster: into the runtime's image), or link with "
+                  "-Wl,-rpath,'$ORIGIN' and put it beside the module"));
   }
 
   v1::Problem VersionProblem(std::size_t index, const ElfImage::NeededVersion& needed,

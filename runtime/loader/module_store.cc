@@ -91,7 +91,8 @@ absl::StatusOr<std::unique_ptr<ModuleStore>> ModuleStore::Open(std::string folde
 std::shared_ptr<const StoredModule> ModuleStore::Admit(const AdmitRequest& request, v1::Problem& problem,
                                                        AdmitTimes& times) {
   const Clock::time_point start = Clock::now();
-  const std::string name = request.path.empty() ? "the module" : request.path;
+  const std::string& source = request.source_path.empty() ? request.path : request.source_path;
+  const std::string name = source.empty() ? "the module" : source;
   const std::string temporary = fmt::format("{}/{}.tmp", folder_, next_++);
   const base::FileDescriptor copy(::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0400));
   if (!copy) {
@@ -119,9 +120,9 @@ std::shared_ptr<const StoredModule> ModuleStore::Admit(const AdmitRequest& reque
 
   const Clock::time_point checking = Clock::now();
   CheckRequest check{name, "", request.library_path};
-  if (!request.path.empty()) {
-    const std::size_t slash = request.path.rfind('/');
-    check.origin = slash == std::string::npos ? "." : request.path.substr(0, slash);
+  if (!source.empty()) {
+    const std::size_t slash = source.rfind('/');
+    check.origin = slash == std::string::npos ? "." : source.substr(0, slash);
   }
   CheckVerdict verdict = checker_.Check(bytes->bytes(), check);
   times.check = Since(checking);
@@ -129,7 +130,7 @@ std::shared_ptr<const StoredModule> ModuleStore::Admit(const AdmitRequest& reque
     problem = *std::move(verdict.problem);
     return nullptr;
   }
-  if (verdict.needs_origin) return std::make_shared<const StoredModule>(request.path, digest, false);
+  if (verdict.needs_origin) return std::make_shared<const StoredModule>(source, digest, false);
 
   std::erase_if(stored_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<const StoredModule>& stored = stored_[digest];

@@ -45,6 +45,8 @@ struct AdmitRequest {
   // The module: its path, or its bytes if `path` is "".
   std::string path = {};
   std::string_view bytes = {};
+  // Where `path` was copied from, if it was: problems name this one, and $ORIGIN is its folder.
+  std::string source_path = {};
   std::string sha256 = {};        // in hexadecimal; "" for any
   std::string library_path = {};  // the workers' LD_LIBRARY_PATH
 };

@@ -15,6 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 using testing::ModulePath;
 using testing::ReadFile;
+using ::testing::StartsWith;
 using testing::WriteFile;
 
 class ModuleStoreTest : public ::testing::Test {
@@ -123,6 +124,21 @@ TEST_F(ModuleStoreTest, LoadsAModuleThatNeedsItsNeighboursFromWhereItLies) {
   ASSERT_TRUE(module) << problem_.message();
   EXPECT_EQ(module->path, ModulePath("needs_library_beside"));
   EXPECT_EQ(Files(), 0u);
+}
+
+TEST_F(ModuleStoreTest, NamesAndUsesTheFileThatASnapshotWasTakenFrom) {
+  const std::string snapshot = folder_.path() + "/0123.so";
+  WriteFile(snapshot, ReadFile(ModulePath("needs_library")));
+  EXPECT_FALSE(Admit({.path = snapshot, .source_path = ModulePath("needs_library")}));
+  EXPECT_THAT(problem_.message(), StartsWith(ModulePath("needs_library") + " needs the library"));
+  WriteFile(snapshot, "no module");
+  EXPECT_FALSE(Admit({.path = snapshot, .source_path = "/home/ada/mine.so"}));
+  EXPECT_THAT(problem_.message(), StartsWith("/home/ada/mine.so "));
+
+  WriteFile(snapshot, ReadFile(ModulePath("needs_library_beside")));
+  const auto module = Admit({.path = snapshot, .source_path = ModulePath("needs_library_beside")});
+  ASSERT_TRUE(module) << problem_.message();
+  EXPECT_EQ(module->path, ModulePath("needs_library_beside")) << "its neighbours are there";
 }
 
 TEST_F(ModuleStoreTest, RemovesWhatAKilledRuntimeLeft) {

@@ -245,6 +245,8 @@ void PoolCore::Give(const std::shared_ptr<Call>& call, Time now) {
   call->given = true;
   call->given_at = now;
   last_active_ = now;
+  // What a new worker took before it had an invocation is not this one's.
+  if (!waits && worker.invocations == 0 && worker.pid > 0) worker.cpu_mark = CpuTime(worker.pid);
   // A thread that sleeps has armed only those that were busy then.
   if (sleeps_until_ != Time{}) channel.Arm();
   call->number = channel.Give(!call->small);

@@ -28,6 +28,18 @@ TEST_F(WorkerPoolTest, AnswersWithWhatTheHandlerReplied) {
   EXPECT_FALSE(Run("", "again")->result().metering().cold());
 }
 
+TEST_F(WorkerPoolTest, TheFirstInvocationIsNotChargedForTheStartOfItsWorker) {
+  Open("echo_plain");
+  ASSERT_TRUE(Eventually([this] {
+    const PoolState state = pool_->State();
+    return !state.workers.empty() && state.workers.front().pid() > 0;
+  }));
+  const v1::Metering metering = Run()->result().metering();
+  EXPECT_TRUE(metering.cold());
+  constexpr std::uint64_t kBetweenTwoClocks = 300;
+  EXPECT_LE(metering.cpu_us(), metering.wall_us() + kBetweenTwoClocks);
+}
+
 TEST_F(WorkerPoolTest, ServesManyInvocationsOneAfterTheOther) {
   Open("echo_plain");
   for (int i = 0; i < 1000; ++i) {

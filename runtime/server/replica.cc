@@ -148,6 +148,7 @@ std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request,
   auto revision = std::make_shared<Revision>();
   AdmitRequest admit;
   admit.path = request.path();
+  admit.source_path = request.source_path();
   admit.bytes = request.inline_();
   admit.sha256 = request.sha256();
   if (const auto found = request.environment().find("LD_LIBRARY_PATH");

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "grpc/health/v1/health.pb.h"
 #include "runtime/server/invoke_call.h"
 #include "runtime/server/runtime_service.h"
 
@@ -57,6 +58,8 @@ absl::StatusOr<std::unique_ptr<RuntimeServer>> RuntimeServer::Start(
     const std::string& address, Replica& replica, std::shared_ptr<grpc::ServerCredentials> credentials) {
   auto impl = std::make_unique<Impl>(replica);
   grpc::EnableDefaultHealthCheckService(true);
+  // Keeps its descriptors in the program, where reflection looks for them.
+  grpc::health::v1::HealthCheckRequest::descriptor();
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(address, credentials ? std::move(credentials) : grpc::InsecureServerCredentials(),

@@ -1,6 +1,7 @@
 #include "runtime/server/runtime_server.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <sys/stat.h>
@@ -63,6 +64,14 @@ TEST_F(RuntimeServerTest, OnlyItsOwnerMayConnectToItsSocket) {
   struct stat status;
   ASSERT_EQ(::stat((folder_ + "/socket").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(RuntimeServerTest, ReflectionKnowsEveryServiceThatItLists) {
+  for (const char* const service :
+       {"mayfly.v1.Runtime", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}) {
+    EXPECT_NE(google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service), nullptr)
+        << service;
+  }
 }
 
 TEST_F(RuntimeServerTest, LoadsAndSaysHowLongEachPhaseTook) {

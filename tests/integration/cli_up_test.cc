@@ -283,6 +283,9 @@ TEST_F(CliUpTest, AModuleThatCannotRunLeavesTheOldOneServing) {
   WriteFile(temp_ / "f/echo.so", "this is no module");
   ASSERT_TRUE(Eventually([&] { return mayfly_->err().find("ELF") != std::string::npos; })) << mayfly_->err();
   EXPECT_EQ(Ask("/echo", "two"), "200 two");
+  EXPECT_THAT(mayfly_->err(), HasSubstr(temp_ / "f/echo.so"));
+  EXPECT_THAT(mayfly_->err(), Not(HasSubstr("/artifacts/")))
+      << "people know their own file, not our copy of it";
   const auto table = [&] {
     return testing::RunMayfly(temp_ / "run", {"get", "--port", absl::StrCat(mayfly_->port())}).out;
   };
