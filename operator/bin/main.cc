@@ -67,21 +67,23 @@ int main(int argc, char** argv) {
   std::atomic<std::int64_t> won{0};  // the epoch; 0: not yet, or taken up
   std::atomic<bool> ending{false};
   const pthread_t main_thread = pthread_self();
-  kube::LeaderElector elector(
-      client, options.election,
-      {.started =
-           [&](std::int64_t epoch) {
-             won = epoch;
-             pthread_kill(main_thread, SIGUSR1);
-           },
-       .stopped =
-           [&](const std::string& why) {
-             if (ending) return;
-             log::Error("the lease is lost; this operator ends", {{"why", why}});
-             std::_Exit(kLostExitCode);
-           },
-       .observed =
-           [](const std::string& holder) { log::Info("another operator leads", {{"holder", holder}}); }});
+  kube::LeaderElector elector(client, options.election,
+                              {.started =
+                                   [&](std::int64_t epoch) {
+                                     won = epoch;
+                                     pthread_kill(main_thread, SIGUSR1);
+                                   },
+                               .stopped =
+                                   [&](const std::string& why) {
+                                     if (ending) return;
+                                     log::Error("the lease is lost; this operator ends", {{"why", why}});
+                                     std::_Exit(kLostExitCode);
+                                   },
+                               .observed =
+                                   [&](const std::string& holder) {
+                                     if (holder != options.election.identity)
+                                       log::Info("another operator leads", {{"holder", holder}});
+                                   }});
   elector.Start();
   log::Info("waits to lead", {{"identity", options.election.identity},
                               {"lease", options.election.space + "/" + options.election.name}});
