@@ -94,7 +94,8 @@ std::vector<std::string> Scaler::Tick() {
     }
     if (!demand || *demand > 0) active.load.last_active = now;
     if (!entry.spec) {
-      if (demand && *demand == 0) {
+      // Unless its replicas were adopted a moment ago, and its manifest is about to be told.
+      if (demand && *demand == 0 && active.load.current == 0) {
         entries_.erase(*key);
         active_.erase(key);
       }

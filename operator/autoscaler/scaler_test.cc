@@ -114,6 +114,14 @@ TEST_F(ScalerTest, KeepsAdoptedReplicasUntilItKnowsBetter) {
   EXPECT_EQ(Run(6, -1), 0);
 }
 
+TEST_F(ScalerTest, KeepsAdoptedReplicasThroughATickThatComesBeforeTheirManifest) {
+  scaler_.Observe(Report("g", "a/other", 0, 0));
+  scaler_.Adopt("a/f", 3);
+  clock_.Advance(10ms);
+  scaler_.Tick();
+  EXPECT_EQ(scaler_.Configure("a/f", {.scale_to_zero_after = 5s}), 3);
+}
+
 TEST_F(ScalerTest, KeepsTheLastDecisionsThatDiffered) {
   scaler_.Configure("a/f", {.scale_to_zero_after = 1s});
   for (int i = 0; i < 40; ++i) {
