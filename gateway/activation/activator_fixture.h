@@ -5,8 +5,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -17,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/testing/temp_dir.h"
 #include "gateway/activation/activator.h"
 #include "gateway/activation/recording_sink.h"
 #include "gateway/delivery/fake_replica.h"
@@ -26,8 +25,6 @@ namespace mayfly::gateway {
 class ActivatorTest : public ::testing::Test {
  protected:
   ActivatorTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mayfly-activator-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
     route_.set_function("test/echo");
     route_.set_timeout_ms(10'000);
     activator_ = std::make_unique<Activator>(
@@ -39,7 +36,6 @@ class ActivatorTest : public ::testing::Test {
   ~ActivatorTest() override {
     activator_.reset();
     replicas_.clear();
-    std::filesystem::remove_all(folder_);
   }
 
   // A call with what shows its progress.
@@ -49,8 +45,8 @@ class ActivatorTest : public ::testing::Test {
   };
 
   FakeReplica& AddReplica(std::uint32_t slots) {
-    replicas_.push_back(
-        std::make_unique<FakeReplica>(folder_ + "/" + std::to_string(replicas_.size()) + ".sock", slots));
+    replicas_.push_back(std::make_unique<FakeReplica>(
+        folder_.path() + "/" + std::to_string(replicas_.size()) + ".sock", slots));
     return *replicas_.back();
   }
 
@@ -60,7 +56,7 @@ class ActivatorTest : public ::testing::Test {
     for (const std::size_t number : numbers) {
       v1::Endpoint& endpoint = *route_.add_endpoints();
       endpoint.set_replica("replica-" + std::to_string(number));
-      endpoint.set_address("unix:" + folder_ + "/" + std::to_string(number) + ".sock");
+      endpoint.set_address("unix:" + folder_.path() + "/" + std::to_string(number) + ".sock");
       endpoint.set_slots(1);
     }
     return Apply();
@@ -125,7 +121,7 @@ class ActivatorTest : public ::testing::Test {
     });
   }
 
-  std::string folder_;
+  base::TempDir folder_;
   base::RealClock clock_;
   base::Metrics metrics_;
   v1::FunctionRoute route_;

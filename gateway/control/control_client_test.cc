@@ -3,14 +3,13 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <chrono>
 #include <condition_variable>
-#include <filesystem>
 #include <mutex>
 #include <vector>
 
+#include "base/testing/temp_dir.h"
 #include "mayfly/v1/control.grpc.pb.h"
 
 namespace mayfly::gateway {
@@ -63,17 +62,10 @@ class FakeOperator final : public v1::Control::Service {
 class ControlClientTest : public testing::Test {
  protected:
   ControlClientTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "mayfly-control-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-    address_ = "unix:" + folder_ + "/operator.sock";
     client_ = std::make_unique<ControlClient>(
         ControlClientOptions{
             .gateway = "gw-1", .target = address_, .credentials = nullptr, .server_name = ""},
         [this](const v1::RouteUpdate& update) { return Apply(update); }, metrics_);
-  }
-  ~ControlClientTest() override {
-    client_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   absl::Status Apply(const v1::RouteUpdate& update) {
@@ -104,8 +96,8 @@ class ControlClientTest : public testing::Test {
     };
   }
 
-  std::string folder_;
-  std::string address_;
+  base::TempDir folder_;
+  const std::string address_ = "unix:" + folder_ / "operator.sock";
   base::Metrics metrics_;
   std::mutex mutex_;
   std::condition_variable changed_;

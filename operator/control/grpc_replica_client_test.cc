@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <latch>
 #include <thread>
 
+#include "base/testing/temp_dir.h"
 #include "mayfly/v1/runtime.grpc.pb.h"
 
 namespace mayfly::op {
@@ -44,14 +43,8 @@ class FakeRuntime final : public v1::Runtime::Service {
 
 class GrpcReplicaClientTest : public testing::Test {
  protected:
-  GrpcReplicaClientTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "mayfly-client-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-    address_ = "unix:" + folder_ + "/r.sock";
-  }
   ~GrpcReplicaClientTest() override {
     if (server_) server_->Shutdown(std::chrono::system_clock::now() + 1s);
-    std::filesystem::remove_all(folder_);
   }
   void Serve(const std::string& address) {
     grpc::ServerBuilder builder;
@@ -67,8 +60,8 @@ class GrpcReplicaClientTest : public testing::Test {
     return request;
   }
 
-  std::string folder_;
-  std::string address_;
+  base::TempDir folder_;
+  const std::string address_ = "unix:" + folder_ / "r.sock";
   int port_ = 0;
   FakeRuntime runtime_;
   std::unique_ptr<grpc::Server> server_;
@@ -111,7 +104,7 @@ TEST_F(GrpcReplicaClientTest, EndsACallAtItsDeadline) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(client_.Load(address_, Request("hangs"), 200ms).status()));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
   EXPECT_TRUE(
-      absl::IsDeadlineExceeded(client_.Load("unix:" + folder_ + "/none", Request("r"), 200ms).status()));
+      absl::IsDeadlineExceeded(client_.Load("unix:" + folder_ / "none", Request("r"), 200ms).status()));
 }
 
 TEST_F(GrpcReplicaClientTest, EndsTheCallsToAReplicaThatIsGone) {

@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/testing/temp_dir.h"
 #include "operator/kube/api_error.h"
 #include "operator/kube/list.h"
 #include "operator/kube/testing/live_cluster.h"
-#include "operator/kube/testing/temp_folder.h"
 
 namespace mayfly::kube {
 namespace {
@@ -146,9 +146,9 @@ TEST_F(ClientLiveTest, UsesATokenAsAPodDoesAndTheRenewedOneOnceItIsRefused) {
       tokens, space_, R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}})");
   ASSERT_TRUE(token.ok()) << token.status();
 
-  testing::TempFolder folder;
-  testing::WriteFile(folder / "token", "stale");
-  testing::WriteFile(folder / "ca.crt", AdminConfig().authority.data);
+  base::TempDir folder;
+  base::WriteFile(folder / "token", "stale");
+  base::WriteFile(folder / "ca.crt", AdminConfig().authority.data);
   Config config;
   config.origin = "in-cluster";
   config.server = AdminConfig().server;
@@ -156,14 +156,14 @@ TEST_F(ClientLiveTest, UsesATokenAsAPodDoesAndTheRenewedOneOnceItIsRefused) {
   config.authority.file = folder / "ca.crt";
   testing::LiveClient pod(config);
   EXPECT_EQ(pod->List(Pods(), space_, {}).status().code(), absl::StatusCode::kUnauthenticated);
-  testing::WriteFile(folder / "token", std::string(token->root()["status"]["token"].Text()));
+  base::WriteFile(folder / "token", std::string(token->root()["status"]["token"].Text()));
   const absl::Status forbidden = pod->List(Pods(), space_, {}).status();
   EXPECT_TRUE(absl::IsPermissionDenied(forbidden)) << forbidden;
   EXPECT_THAT(std::string(forbidden.message()), HasSubstr("system:serviceaccount:" + space_ + ":op"));
 }
 
 TEST_F(ClientLiveTest, TrustsNoServerOfAnotherAuthority) {
-  testing::TempFolder folder;
+  base::TempDir folder;
   const std::string make =
       "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other "
       "-keyout " +

@@ -4,16 +4,16 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "operator/kube/testing/temp_folder.h"
+#include "base/testing/temp_dir.h"
 
 namespace mayfly::kube {
 namespace {
 
+using base::TempDir;
+using base::WriteFile;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::TempFolder;
-using testing::WriteFile;
 
 class CredentialsTest : public ::testing::Test {
  protected:
@@ -41,7 +41,7 @@ class CredentialsTest : public ::testing::Test {
     return config;
   }
 
-  TempFolder folder_;
+  TempDir folder_;
   base::FakeClock clock_;
 };
 

@@ -3,16 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/temp_dir.h"
 #include "operator/kube/load_config.h"
-#include "operator/kube/testing/temp_folder.h"
 
 namespace mayfly::kube {
 namespace {
 
+using base::TempDir;
+using base::WriteFile;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::TempFolder;
-using testing::WriteFile;
 
 constexpr char kGood[] = R"(
 apiVersion: v1
@@ -137,7 +137,7 @@ class LoadConfigTest : public ::testing::Test {
     return options;
   }
 
-  TempFolder folder_;
+  TempDir folder_;
   std::map<std::string, std::string> environment_;
 };
 

@@ -9,14 +9,14 @@
 #include <iterator>
 
 #include "base/file_descriptor.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/temp_dir.h"
 
 namespace mayfly::op {
 namespace {
 
+using base::TempDir;
+using base::WriteFile;
 using std::chrono::milliseconds;
-using testing::TempDir;
-using testing::WriteFile;
 namespace fs = std::filesystem;
 
 class ArtifactStoreTest : public ::testing::Test {

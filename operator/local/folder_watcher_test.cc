@@ -5,14 +5,14 @@
 
 #include <filesystem>
 
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/temp_dir.h"
 
 namespace mayfly::op {
 namespace {
 
+using base::TempDir;
+using base::WriteFile;
 using ::testing::Contains;
-using testing::TempDir;
-using testing::WriteFile;
 namespace fs = std::filesystem;
 
 TEST(FolderWatcher, NamesTheFilesThatChanged) {

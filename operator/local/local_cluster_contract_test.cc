@@ -6,9 +6,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/testing/temp_dir.h"
 #include "operator/controller/testing/cluster_contract.h"
 #include "operator/local/local_cluster.h"
-#include "operator/local/testing/temp_dir.h"
 
 namespace mayfly::op {
 namespace {
@@ -30,8 +30,8 @@ class LocalRig {
 
   Cluster& cluster() { return *cluster_; }
   void Apply(const std::string& name, int concurrency) {
-    testing::WriteFile(
-        File(name), absl::StrCat("apiVersion: mayfly.dev/v1alpha1\nkind: Function\nmetadata: {name: ", name,
+    base::WriteFile(File(name),
+                    absl::StrCat("apiVersion: mayfly.dev/v1alpha1\nkind: Function\nmetadata: {name: ", name,
                                  "}\nspec: {artifact: {path: x.so}, concurrency: ", concurrency, "}\n"));
   }
   void Remove(const std::string& name) { fs::remove(File(name)); }
@@ -49,7 +49,7 @@ class LocalRig {
  private:
   std::string File(const std::string& name) const { return temp_ / absl::StrCat("m/", name, ".yaml"); }
 
-  testing::TempDir temp_;
+  base::TempDir temp_;
   std::unique_ptr<LocalCluster> cluster_;
 };
 

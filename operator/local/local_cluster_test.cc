@@ -10,21 +10,21 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
-#include "operator/local/testing/eventually.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/eventually.h"
+#include "base/testing/temp_dir.h"
 
 namespace mayfly::op {
 namespace {
 
+using base::Eventually;
+using base::TempDir;
+using base::WriteFile;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
-using testing::Eventually;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::TempDir;
 using ::testing::UnorderedElementsAre;
-using testing::WriteFile;
 namespace fs = std::filesystem;
 
 std::string ManifestText(const std::string& name, const std::string& artifact, int concurrency = 1) {

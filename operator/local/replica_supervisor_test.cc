@@ -11,19 +11,19 @@
 #include <filesystem>
 #include <fstream>
 
-#include "operator/local/testing/eventually.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/eventually.h"
+#include "base/testing/temp_dir.h"
 
 namespace mayfly::op {
 namespace {
 
+using base::Eventually;
+using base::TempDir;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::Contains;
-using testing::Eventually;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::TempDir;
 namespace fs = std::filesystem;
 
 class ReplicaSupervisorTest : public ::testing::Test {

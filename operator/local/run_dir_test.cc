@@ -9,16 +9,16 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/temp_dir.h"
 
 namespace mayfly::op {
 namespace {
 
+using base::TempDir;
+using base::WriteFile;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::TempDir;
-using testing::WriteFile;
 
 unsigned ModeOf(const std::string& path) {
   struct stat info{};

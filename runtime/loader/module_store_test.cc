@@ -39,7 +39,7 @@ class ModuleStoreTest : public ::testing::Test {
     return static_cast<std::size_t>(std::distance(begin(files), end(files)));
   }
 
-  testing::TemporaryFolder folder_;
+  testing::TempDir folder_;
   std::unique_ptr<ModuleStore> store_;
   v1::Problem problem_;
   AdmitTimes times_;

@@ -1,12 +1,11 @@
 // What the result of a crash says about where it happened, and what finding that out costs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include "base/testing/temp_dir.h"
 #include "runtime/pool/pool_testing.h"
 #include "runtime/pool/worker_pool_testing.h"
 
@@ -24,17 +23,10 @@ using testing::SizeIs;
 
 class BacktraceTest : public WorkerPoolTest {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mayfly-test-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  void TearDown() override {
-    pool_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  void TearDown() override { pool_.reset(); }
   // A pool whose symbolizer is a shell script.
   void OpenWithSymbolizer(const std::string& script, milliseconds timeout) {
-    const std::string path = folder_ + "/symbolizer";
+    const std::string path = folder_ / "symbolizer";
     std::ofstream(path) << "#!/bin/sh\n" << script;
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     PoolOptions options = TestOptions("segv");
@@ -43,9 +35,9 @@ class BacktraceTest : public WorkerPoolTest {
     options.backtrace_timeout = timeout;
     Open(options);
   }
-  std::string HangingScript() const { return ": > " + folder_ + "/started\nexec /bin/sleep 60\n"; }
+  std::string HangingScript() const { return ": > " + folder_ / "started\nexec /bin/sleep 60\n"; }
   bool SymbolizerStarted() const {
-    return Eventually([this] { return std::filesystem::exists(folder_ + "/started"); });
+    return Eventually([this] { return std::filesystem::exists(folder_ / "started"); });
   }
   static void ExpectOffsetsOnly(const v1::Result& result) {
     EXPECT_EQ(result.outcome(), v1::OUTCOME_CRASHED) << result.ShortDebugString();
@@ -53,7 +45,7 @@ class BacktraceTest : public WorkerPoolTest {
     EXPECT_THAT(result.backtrace(0), MatchesRegex("#0 segv\\.so\\+0x[0-9a-f]+"));
   }
 
-  std::string folder_;
+  base::TempDir folder_;
 };
 
 TEST_F(BacktraceTest, NamesFunctionFileAndLine) {
@@ -150,7 +142,7 @@ TEST_F(BacktraceTest, HostileAnswersAreBoundedAndCleaned) {
 
 TEST_F(BacktraceTest, WithoutASymbolizerThereAreOffsets) {
   PoolOptions options = TestOptions("segv");
-  options.symbolizer_program = folder_ + "/absent";
+  options.symbolizer_program = folder_ / "absent";
   Open(options);
   ExpectOffsetsOnly(Run()->result());
   pool_.reset();

@@ -62,7 +62,7 @@ class RuntimeServerTest : public ServerTest {
 
 TEST_F(RuntimeServerTest, OnlyItsOwnerMayConnectToItsSocket) {
   struct stat status;
-  ASSERT_EQ(::stat((folder_ + "/socket").c_str(), &status), 0);
+  ASSERT_EQ(::stat((folder_ / "socket").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 

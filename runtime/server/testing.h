@@ -4,12 +4,11 @@
 
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
+#include "base/testing/temp_dir.h"
 #include "mayfly/v1/runtime.grpc.pb.h"
 #include "runtime/server/fake_pool.h"
 #include "runtime/server/replica.h"
@@ -20,15 +19,13 @@ namespace mayfly::runtime {
 class ServerTest : public ::testing::Test {
  protected:
   ServerTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mayfly-test-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
     // The test program stands for the worker, whose libraries the module may use.
-    auto store = ModuleStore::Open(folder_ + "/modules", "/proc/self/exe");
+    auto store = ModuleStore::Open(folder_ / "modules", "/proc/self/exe");
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     replica_ = std::make_unique<Replica>(Replica::Options{"1.2.3", "/proc/self/exe"}, world_.Factory(),
                                          *store_, metrics_);
-    auto server = RuntimeServer::Start("unix:" + folder_ + "/socket", *replica_);
+    auto server = RuntimeServer::Start("unix:" + folder_ / "socket", *replica_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
@@ -37,7 +34,6 @@ class ServerTest : public ::testing::Test {
   ~ServerTest() override {
     server_.reset();
     replica_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   static v1::LoadRequest LoadOf(const std::string& revision, std::uint32_t slots = 4,
@@ -60,7 +56,7 @@ class ServerTest : public ::testing::Test {
     return std::chrono::system_clock::now() + std::chrono::seconds(20);
   }
 
-  std::string folder_;
+  base::TempDir folder_;
   base::Metrics metrics_;
   FakeWorld world_;
   std::unique_ptr<ModuleStore> store_;

@@ -13,8 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "operator/local/testing/eventually.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/eventually.h"
+#include "base/testing/temp_dir.h"
 #include "tests/chaos/executioner.h"
 #include "tests/chaos/http_connection.h"
 #include "tests/chaos/process_tree.h"
@@ -103,7 +103,7 @@ std::vector<Exchange> Call(const StormOptions& options, int port) {
 }
 
 void WriteFunction(const StormOptions& options, const std::string& folder, const std::string& space) {
-  op::testing::WriteFile(
+  base::WriteFile(
       folder + "/echo.yaml",
       absl::StrCat("apiVersion: mayfly.dev/v1alpha1\nkind: Function\nmetadata: {name: echo, namespace: ",
                    space, "}\nspec:\n  artifact: {path: echo.so}\n  concurrency: ", options.concurrency,
@@ -117,7 +117,7 @@ void WriteFunction(const StormOptions& options, const std::string& folder, const
 StormReport RunStorm(const StormOptions& options) {
   StormReport report;
   Verdict verdict(options);
-  const op::testing::TempDir temp;
+  const base::TempDir temp;
   const std::string space = absl::StrCat("storm", ::getpid(), "-", options.seed);
   WriteFunction(options, temp / "f", space);
   testing::RunningMayfly mayfly(temp / "run", {"up", "--port", "0", temp / "f"});
@@ -141,7 +141,7 @@ StormReport RunStorm(const StormOptions& options) {
   const auto all_gone = [&] {
     return Descendants(mayfly.pid()).empty() && testing::ProcessesWith(space) == 0;
   };
-  if (!op::testing::Eventually(all_gone, seconds(20))) {
+  if (!base::Eventually(all_gone, seconds(20))) {
     for (const Process& left : Descendants(mayfly.pid())) {
       verdict.Violation("left after scale to zero", absl::StrCat(left.pid, " ", left.command));
     }
@@ -152,7 +152,7 @@ StormReport RunStorm(const StormOptions& options) {
     still = OpenDescriptors(mayfly.pid());
     return still.size() <= descriptors.size();
   };
-  if (!op::testing::Eventually(all_closed)) {
+  if (!base::Eventually(all_closed)) {
     verdict.Violation("descriptors of mayfly up", absl::StrCat("before: ", absl::StrJoin(descriptors, " "),
                                                                ", after: ", absl::StrJoin(still, " ")));
   }

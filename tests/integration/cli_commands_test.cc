@@ -8,16 +8,16 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "operator/local/testing/eventually.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/eventually.h"
+#include "base/testing/temp_dir.h"
 #include "tests/integration/running_mayfly.h"
 
 namespace mayfly {
 namespace {
 
-using op::testing::Eventually;
-using op::testing::TempDir;
-using op::testing::WriteFile;
+using base::Eventually;
+using base::TempDir;
+using base::WriteFile;
 using ::testing::HasSubstr;
 using testing::Ran;
 using testing::RunMayfly;

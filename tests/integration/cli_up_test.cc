@@ -17,16 +17,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "operator/local/testing/eventually.h"
-#include "operator/local/testing/temp_dir.h"
+#include "base/testing/eventually.h"
+#include "base/testing/temp_dir.h"
 #include "tests/integration/running_mayfly.h"
 
 namespace mayfly {
 namespace {
 
-using op::testing::Eventually;
-using op::testing::TempDir;
-using op::testing::WriteFile;
+using base::Eventually;
+using base::TempDir;
+using base::WriteFile;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;

@@ -6,13 +6,13 @@
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/testing/temp_dir.h"
 #include "gateway/delivery/fake_replica.h"
 
 namespace mayfly::gateway {
@@ -23,8 +23,6 @@ using ::testing::HasSubstr;
 class GatewayTest : public ::testing::Test {
  protected:
   GatewayTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mayfly-gateway-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
     GatewayOptions options;
     options.http.address = "127.0.0.1:0";
     options.http.threads = 2;
@@ -36,13 +34,12 @@ class GatewayTest : public ::testing::Test {
   ~GatewayTest() override {
     gateway_.reset();
     replicas_.clear();
-    std::filesystem::remove_all(folder_);
   }
 
   void AddReplicas(int count, std::uint32_t slots) {
     for (int i = 0; i < count; ++i) {
-      replicas_.push_back(
-          std::make_unique<FakeReplica>(folder_ + "/" + std::to_string(replicas_.size()) + ".sock", slots));
+      replicas_.push_back(std::make_unique<FakeReplica>(
+          folder_.path() + "/" + std::to_string(replicas_.size()) + ".sock", slots));
     }
   }
 
@@ -66,7 +63,7 @@ class GatewayTest : public ::testing::Test {
     return gateway_->Apply(update);
   }
 
-  std::string folder_;
+  base::TempDir folder_;
   std::string url_;
   base::Metrics metrics_;
   std::uint64_t version_ = 0;

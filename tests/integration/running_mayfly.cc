@@ -14,7 +14,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "operator/local/testing/eventually.h"
+#include "base/testing/eventually.h"
 
 namespace mayfly::testing {
 namespace {
@@ -133,7 +133,7 @@ void RunningMayfly::Read(int fd, std::string& into) {
 
 bool RunningMayfly::WaitUntilReady(std::chrono::milliseconds within) {
   static constexpr char kReady[] = "mayfly: ready ";
-  return op::testing::Eventually(
+  return base::Eventually(
       [this] {
         const std::string text = out();
         const std::size_t at = text.find(kReady);
@@ -151,8 +151,7 @@ void RunningMayfly::Signal(int number) const { ::kill(pid_, number); }
 
 int RunningMayfly::Wait(std::chrono::milliseconds within) {
   int status = 0;
-  if (!op::testing::Eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; }, within))
-    return -1000;
+  if (!base::Eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; }, within)) return -1000;
   waited_ = true;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }

@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/temp_dir.h"
 #include "mayfly/v1/runtime.grpc.pb.h"
 
 namespace mayfly {
@@ -44,41 +45,30 @@ bool Await(Condition condition) {
 class RuntimeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mayfly-test-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    std::filesystem::create_directory(folder_ + "/elsewhere");
+    std::filesystem::create_directory(folder_ / "elsewhere");
     // What a killed runtime leaves becomes this process' child, and so can be seen to go.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     Launch();
   }
   void TearDown() override {
     if (pid_ > 0) Kill(SIGKILL);
-    EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/elsewhere"))
+    EXPECT_TRUE(std::filesystem::is_empty(folder_ / "elsewhere"))
         << "whatever ends a runtime, it leaves nothing outside of its --state-dir";
-    std::filesystem::remove_all(folder_);
   }
 
   void Launch() {
     int ready[2];
     ASSERT_EQ(::pipe(ready), 0);
-    std::vector<std::string> arguments = {MAYFLY_BIN_DIR "/mayfly-runtime",
-                                          "--listen",
-                                          "unix:" + folder_ + "/s",
-                                          "--admin",
-                                          "unix:" + folder_ + "/admin",
-                                          "--state-dir",
-                                          folder_ + "/state",
-                                          "--ready-fd",
-                                          std::to_string(ready[1]),
-                                          "--parent-death",
-                                          "--log-level",
-                                          "warn"};
+    std::vector<std::string> arguments = {
+        MAYFLY_BIN_DIR "/mayfly-runtime", "--listen",       "unix:" + folder_ / "s", "--admin",
+        "unix:" + folder_ / "admin",      "--state-dir",    folder_ / "state",       "--ready-fd",
+        std::to_string(ready[1]),         "--parent-death", "--log-level",           "warn"};
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {
-      ::setenv("TMPDIR", (folder_ + "/elsewhere").c_str(), 1);
+      ::setenv("TMPDIR", (folder_ / "elsewhere").c_str(), 1);
       ::execv(argv[0], argv.data());
       ::_exit(127);
     }
@@ -88,7 +78,7 @@ class RuntimeTest : public ::testing::Test {
     ASSERT_EQ(::poll(&poll_ready, 1, 20'000), 1);
     ASSERT_EQ(::read(ready[0], &byte, 1), 1) << "the runtime ended without serving";
     ::close(ready[0]);
-    channel_ = grpc::CreateChannel("unix:" + folder_ + "/s", grpc::InsecureChannelCredentials());
+    channel_ = grpc::CreateChannel("unix:" + folder_ / "s", grpc::InsecureChannelCredentials());
     stub_ = v1::Runtime::NewStub(channel_);
   }
   // The exit status.
@@ -136,7 +126,7 @@ class RuntimeTest : public ::testing::Test {
     return reply;
   }
   std::string Metrics() {
-    httplib::Client client(folder_ + "/admin");
+    httplib::Client client(folder_ / "admin");
     client.set_address_family(AF_UNIX);
     const auto response = client.Get("/metrics");
     return response ? response->body : "no answer";
@@ -167,7 +157,7 @@ class RuntimeTest : public ::testing::Test {
     return found;
   }
 
-  std::string folder_;
+  base::TempDir folder_;
   pid_t pid_ = -1;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Runtime::Stub> stub_;
@@ -266,9 +256,9 @@ TEST_F(RuntimeTest, SigtermLetsWhatRunsFinishAndLeavesNothing) {
   caller.join();
   EXPECT_EQ(reply.result().outcome(), v1::OUTCOME_OK) << reply.result().problem().message();
   EXPECT_TRUE(Await([] { return Descendants().empty(); }));
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/s")) << "the socket is removed";
-  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/state/modules"));
-  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/state/tmp")) << "the workers' TMPDIR is removed";
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "s")) << "the socket is removed";
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ / "state/modules"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ / "state/tmp")) << "the workers' TMPDIR is removed";
 }
 
 TEST_F(RuntimeTest, ASecondSignalEndsItAtOnce) {
@@ -301,7 +291,7 @@ TEST_F(RuntimeTest, SaysThatItMayOpenTooFewFiles) {
     const rlimit few{64, 64};
     ::setrlimit(RLIMIT_NOFILE, &few);
     ::dup2(output[1], STDERR_FILENO);
-    const std::string state = folder_ + "/other";
+    const std::string state = folder_ / "other";
     ::execl(MAYFLY_BIN_DIR "/mayfly-runtime", "mayfly-runtime", "--listen", "127.0.0.1:0", "--state-dir",
             state.c_str(), nullptr);
     ::_exit(127);
@@ -325,8 +315,8 @@ TEST_F(RuntimeTest, StartsAgainWhereOneWasKilled) {
   Launch();
   ASSERT_FALSE(Load("echo_plain").has_problem());
   EXPECT_EQ(Invoke("again").body(), "again");
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ + "/state/modules"), {}), 1);
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ + "/state/tmp"), {}), 1);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ / "state/modules"), {}), 1);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ / "state/tmp"), {}), 1);
 }
 
 }  // namespace

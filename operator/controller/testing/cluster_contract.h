@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/testing/eventually.h"
 #include "operator/controller/cluster.h"
 
 namespace mayfly::op {
@@ -47,14 +48,7 @@ class ClusterContract : public ::testing::Test {
     const std::lock_guard lock(mutex_);
     return told_[function];
   }
-  static bool Eventually(const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + kWithin;
-    while (!holds()) {
-      if (std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-    return true;
-  }
+  static bool Eventually(const std::function<bool()>& holds) { return base::Eventually(holds, kWithin); }
   bool Exists(const std::string& function) { return cluster().GetFunction(function).ok(); }
   Function Get(const std::string& function) { return *cluster().GetFunction(function)->function; }
   void ApplyAndWait(const std::string& name, int concurrency) {

@@ -5,21 +5,17 @@
 #include <functional>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/testing/eventually.h"
+
 namespace mayfly::kube::testing {
 
-// True once `holds()` is; false if it is not within `within`.
+// As base::Eventually(), with the patience that a real API server on a busy machine wants.
 inline bool Eventually(const std::function<bool()>& holds,
                        std::chrono::milliseconds within = std::chrono::seconds(20)) {
-  const auto deadline = std::chrono::steady_clock::now() + within;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
+  return base::Eventually(holds, within);
 }
 
 // The keys that a handler heard, in order.

@@ -1,4 +1,4 @@
-// A TempFolder is a fresh folder for one test, gone with it.
+// A TempDir is a fresh folder for one test, gone with it.
 #pragma once
 
 #include <stdlib.h>
@@ -6,17 +6,19 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
+#include <system_error>
 
-namespace mayfly::kube::testing {
+namespace mayfly::base {
 
-class TempFolder {
+class TempDir {
  public:
-  TempFolder() : path_((std::filesystem::temp_directory_path() / "mayfly-kube-XXXXXX").string()) {
+  TempDir() : path_((std::filesystem::temp_directory_path() / "mayfly-test-XXXXXX").string()) {
     if (::mkdtemp(path_.data()) == nullptr) std::abort();
   }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() {
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  ~TempDir() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
@@ -28,9 +30,10 @@ class TempFolder {
   std::string path_;
 };
 
-inline void WriteFile(const std::string& path, const std::string& text) {
+// Makes or replaces the file, and the folders that it lies in.
+inline void WriteFile(const std::string& path, std::string_view text) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
 }
 
-}  // namespace mayfly::kube::testing
+}  // namespace mayfly::base

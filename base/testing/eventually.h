@@ -5,7 +5,7 @@
 #include <functional>
 #include <thread>
 
-namespace mayfly::op::testing {
+namespace mayfly::base {
 
 // True once `holds()` is; false if it is not within `within`.
 inline bool Eventually(const std::function<bool()>& holds,
@@ -13,9 +13,10 @@ inline bool Eventually(const std::function<bool()>& holds,
   const auto deadline = std::chrono::steady_clock::now() + within;
   while (!holds()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
+    // It looks at what has no event to wait for: another process, a file, a metric.
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return true;
 }
 
-}  // namespace mayfly::op::testing
+}  // namespace mayfly::base
