@@ -10,13 +10,14 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/strand.hpp>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "admin/admin_session.h"
+#include "base/host_port.h"
 #include "base/thread.h"
 
 namespace mayfly::admin {
@@ -60,18 +61,15 @@ absl::StatusOr<Protocol::endpoint> Resolve(asio::io_context& io, const std::stri
     }
     return Protocol::endpoint(asio::local::stream_protocol::endpoint(path));
   }
-  const std::size_t colon = address.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) || port < 0 ||
-      port > 65535) {
+  const std::optional<base::HostPort> wanted = base::SplitHostPort(address);
+  if (!wanted) {
     return absl::InvalidArgumentError(
         absl::StrCat("admin address \"", address, "\" is not HOST:PORT or unix:/path"));
   }
-  std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   error_code error;
   asio::ip::tcp::resolver resolver(io);
-  const auto found = resolver.resolve(host, std::to_string(port), asio::ip::resolver_base::passive, error);
+  const auto found =
+      resolver.resolve(wanted->host, std::to_string(wanted->port), asio::ip::resolver_base::passive, error);
   if (error || found.empty()) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", address, " for administration: ", error.message()));

@@ -25,15 +25,8 @@ State& TheState() {
 }
 
 std::string_view Name(Level level) {
-  switch (level) {
-    case Level::kDebug:
-      return "debug";
-    case Level::kInfo:
-      return "info";
-    case Level::kWarn:
-      return "warn";
-    case Level::kError:
-      return "error";
+  for (const auto& [name, named] : LevelNames()) {
+    if (named == level) return name;
   }
   return "info";
 }
@@ -125,6 +118,18 @@ std::string TimeNow() {
 }
 
 }  // namespace
+
+const std::map<std::string, Level>& LevelNames() {
+  static const auto* const names = new std::map<std::string, Level>{
+      {"debug", Level::kDebug}, {"info", Level::kInfo}, {"warn", Level::kWarn}, {"error", Level::kError}};
+  return *names;
+}
+
+const std::map<std::string, Format>& FormatNames() {
+  static const auto* const names =
+      new std::map<std::string, Format>{{"logfmt", Format::kLogfmt}, {"json", Format::kJson}};
+  return *names;
+}
 
 void Init(std::string component, Level level, Format format) {
   State& state = TheState();

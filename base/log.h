@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <initializer_list>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ namespace mayfly::base::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError };
 enum class Format { kLogfmt, kJson };
+
+// The names that command lines take for them.
+const std::map<std::string, Level>& LevelNames();
+const std::map<std::string, Format>& FormatNames();
 
 struct Field {
   template <typename T>

@@ -45,7 +45,7 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
                   options_.reconciler),
       controller_("op-worker", queue_, metrics, clock, [this](const std::string& function) {
         Result result = reconciler_.Reconcile(function);
-        if (result.status().ok() && reconciler_.Settled(function)) Settle(function);
+        if (result.status().ok()) Settle(function);
         return result;
       }) {
   inlet_->operator_ = this;
@@ -109,7 +109,9 @@ void Operator::OnReport(const v1::GatewayReport& report) {
 
 void Operator::Settle(const std::string& function) {
   const std::lock_guard lock(settling_mutex_);
-  if (settling_.erase(function) != 0 && settling_.empty()) gateways_.Open();
+  if (!settling_.contains(function) || !reconciler_.Settled(function)) return;
+  settling_.erase(function);
+  if (settling_.empty()) gateways_.Open();
 }
 
 void Operator::SettleLate() {

@@ -71,7 +71,7 @@ class Operator {
   // Claims the routes of all functions in the order of their keys: who has a route that two want does not depend on
   // which worker is faster.
   void ClaimRoutes();
-  // Lets gateways have the routes once every function that was there at the start is understood.
+  // `function` was reconciled. Gateways get the routes once every function that was there at the start is understood.
   void Settle(const std::string& function);
   // Does so once it has taken too long.
   void SettleLate();

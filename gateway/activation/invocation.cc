@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gateway/activation/function_activator.h"
+#include "proto/problem.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -43,12 +44,7 @@ void Invocation::OnDeadline() { function->OnDeadline(shared_from_this()); }
 
 v1::ResponsePart EndingPart(v1::Outcome outcome, std::string_view reason, std::string message) {
   v1::ResponsePart part;
-  v1::Result& result = *part.mutable_result();
-  result.set_outcome(outcome);
-  v1::Problem& problem = *result.mutable_problem();
-  problem.set_component("gateway");
-  problem.set_reason(reason.data(), reason.size());
-  problem.set_message(std::move(message));
+  *part.mutable_result() = v1::MakeResult(outcome, "gateway", reason, std::move(message));
   return part;
 }
 

@@ -7,20 +7,21 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
+#include "base/host_port.h"
 
 namespace mayfly::gateway {
 
 absl::Status CheckAnswers(const std::string& address, std::chrono::milliseconds patience) {
-  const std::size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return absl::InvalidArgumentError(address + " is no HOST:PORT");
-  const std::string host = address.substr(0, colon);
+  const std::optional<base::HostPort> to = base::SplitHostPort(address);
+  if (!to) return absl::InvalidArgumentError(address + " is no HOST:PORT");
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found);
+  const int error = ::getaddrinfo(to->host.c_str(), std::to_string(to->port).c_str(), &hints, &found);
   if (error != 0) return absl::UnavailableError(absl::StrCat(address, ": ", ::gai_strerror(error)));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
   const base::FileDescriptor socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -29,7 +30,8 @@ absl::Status CheckAnswers(const std::string& address, std::chrono::milliseconds 
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
   if (::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0)
     return base::ErrnoStatus(errno, "connecting to " + address);
-  const std::string request = absl::StrCat("GET / HTTP/1.1\r\nHost: ", host, "\r\nConnection: close\r\n\r\n");
+  const std::string request =
+      absl::StrCat("GET / HTTP/1.1\r\nHost: ", address, "\r\nConnection: close\r\n\r\n");
   if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0)
     return base::ErrnoStatus(errno, "sending to " + address);
   char answer[16] = {};

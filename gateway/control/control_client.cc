@@ -6,10 +6,11 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <thread>
 #include <utility>
 
+#include "base/backoff.h"
+#include "base/host_port.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "gateway/control/operator_addresses.h"
@@ -158,8 +159,8 @@ struct ControlClient::Impl {
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     arguments.SetMaxReceiveMessageSize(-1);  // ten thousand routes come in one update; it is our operator's
-    const std::string name = options.server_name.empty() ? options.target.substr(0, options.target.rfind(':'))
-                                                         : options.server_name;
+    const auto host = base::SplitHostPort(options.target);
+    const std::string name = options.server_name.empty() && host ? host->host : options.server_name;
     if (options.credentials) arguments.SetSslTargetNameOverride(name);
     const auto channel = grpc::CreateCustomChannel(
         target, options.credentials ? options.credentials : grpc::InsecureChannelCredentials(), arguments);
@@ -208,15 +209,11 @@ struct ControlClient::Impl {
   }
 
   void Run(const std::stop_token& stop) {
-    std::minstd_rand random(std::random_device{}());
-    milliseconds pause = kFirstPause;
+    base::Backoff backoff(kFirstPause, kLongestPause);
     while (!stop.stop_requested()) {
-      if (DialAll(stop)) pause = kFirstPause;
-      const milliseconds some(
-          std::uniform_int_distribution<milliseconds::rep>(pause.count() / 2, pause.count())(random));
+      if (DialAll(stop)) backoff.Reset();
       std::unique_lock lock(mutex);
-      changed.wait_for(lock, stop, some, [] { return false; });
-      pause = std::min(pause * 2, kLongestPause);
+      changed.wait_for(lock, stop, backoff.Next(), [] { return false; });
     }
   }
 

@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <random>
+
+#include "base/host_port.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -28,17 +31,15 @@ std::string ToTarget(const sockaddr* address) {
 
 absl::StatusOr<std::vector<std::string>> ResolveOperator(const std::string& target) {
   if (target.starts_with("unix:")) return std::vector<std::string>{target};
-  const std::size_t colon = target.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == target.size()) {
+  const std::optional<base::HostPort> wanted = base::SplitHostPort(target);
+  if (!wanted || wanted->host.empty()) {
     return absl::InvalidArgumentError(
         fmt::format("the operator's address \"{}\" is no HOST:PORT and no unix:/path", target));
   }
-  std::string host = target.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(host.c_str(), target.c_str() + colon + 1, &hints, &found);
+  const int error = ::getaddrinfo(wanted->host.c_str(), std::to_string(wanted->port).c_str(), &hints, &found);
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
   if (error != 0) {
     return absl::UnavailableError(

@@ -11,6 +11,7 @@
 #include "gateway/http/connection.h"
 #include "gateway/http/error_answer.h"
 #include "gateway/http/event_loop.h"
+#include "proto/problem.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -115,11 +116,7 @@ void Connection::OnPart(v1::ResponsePart&& part) {
       BeginAnswer(part);
     } else {
       CancelExchange();
-      v1::Result result;
-      result.set_outcome(v1::OUTCOME_BAD_ANSWER);
-      result.mutable_problem()->set_component("function");
-      result.mutable_problem()->set_reason("BadAnswer");
-      result.mutable_problem()->set_message(std::move(wrong));
+      v1::Result result = v1::MakeResult(v1::OUTCOME_BAD_ANSWER, "function", "BadAnswer", std::move(wrong));
       AnswerProblem(result);
     }
   } else {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/gate.h"
+#include "base/host_port.h"
 #include "base/log.h"
 #include "gateway/http/error_answer.h"
 #include "gateway/http/event_loop.h"
@@ -27,16 +28,12 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& address) {
-  const std::size_t colon = address.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : address.substr(colon + 1);
-  const bool digits =
-      !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
-  if (!digits || std::stoi(port) > 65535) {
+  const std::optional<base::HostPort> wanted = base::SplitHostPort(address);
+  if (!wanted) {
     return absl::InvalidArgumentError(
         fmt::format("listen address \"{}\" is not HOST:PORT, such as 127.0.0.1:8080", address));
   }
-  std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  std::string host = wanted->host;
   if (host == "localhost") host = "127.0.0.1";
   if (host.empty()) host = "0.0.0.0";
   boost::system::error_code error;
@@ -45,7 +42,7 @@ absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& address) {
     return absl::InvalidArgumentError(
         fmt::format("listen address \"{}\": {} is not an IP address", address, host));
   }
-  return tcp::endpoint(ip, static_cast<std::uint16_t>(std::stoi(port)));
+  return tcp::endpoint(ip, wanted->port);
 }
 
 absl::Status ListenError(const tcp::endpoint& endpoint, const boost::system::error_code& error) {

@@ -4,10 +4,13 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <sstream>
 #include <utility>
+
+#include "base/utf8.h"
 
 namespace mayfly::op {
 namespace {
@@ -148,32 +151,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::size_t scalar_bytes_ = 0;
 };
 
-// Where `text` stops being UTF-8 without NUL; npos if nowhere.
-std::size_t FindInvalidUtf8(std::string_view text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const auto byte = [&](std::size_t n) { return static_cast<unsigned char>(text[n]); };
-    const unsigned lead = byte(at);
-    if (lead == 0) return at;
-    if (lead < 0x80) {
-      at++;
-      continue;
-    }
-    const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || at + size > text.size()) return at;
-    for (std::size_t n = 1; n < size; n++) {
-      if ((byte(at + n) & 0xc0) != 0x80) return at;
-    }
-    const unsigned second = byte(at + 1);
-    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-    const bool surrogate = lead == 0xed && second > 0x9f;
-    const bool too_high = lead == 0xf4 && second > 0x8f;
-    if (overlong || surrogate || too_high) return at;
-    at += size;
-  }
-  return std::string_view::npos;
-}
-
 void SetError(YamlDocuments& result, const YAML::Mark& mark, std::string sentence) {
   result.documents.clear();
   result.error = std::move(sentence);
@@ -189,7 +166,9 @@ YamlDocuments ParseYaml(std::string_view text) {
     result.error = "the file has " + std::to_string(text.size()) + " bytes, more than 1 MiB; split it";
     return result;
   }
-  if (const std::size_t at = FindInvalidUtf8(text); at != std::string_view::npos) {
+  // A NUL is text to UTF-8, and to no editor. npos is larger than any place.
+  const std::size_t at = std::min(base::FindInvalidUtf8(text), text.find('\0'));
+  if (at != std::string_view::npos) {
     for (const char c : text.substr(0, at)) {
       result.column = c == '\n' ? 1 : result.column + 1;
       result.line += c == '\n' ? 1 : 0;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 #include <random>
 
 namespace mayfly::op {
@@ -51,14 +50,9 @@ std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) 
       ->check(CLI::Range(1.0, 10'000.0))
       ->capture_default_str();
   app.add_option("--log-level", options.log_level, "debug, info, warn or error")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, base::log::Level>{{"debug", base::log::Level::kDebug},
-                                                  {"info", base::log::Level::kInfo},
-                                                  {"warn", base::log::Level::kWarn},
-                                                  {"error", base::log::Level::kError}}));
+      ->transform(CLI::CheckedTransformer(base::log::LevelNames()));
   app.add_option("--log-format", options.log_format, "logfmt or json")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, base::log::Format>{
-          {"logfmt", base::log::Format::kLogfmt}, {"json", base::log::Format::kJson}}));
+      ->transform(CLI::CheckedTransformer(base::log::FormatNames()));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "operator/kube/backoff.h"
 #include "operator/kube/timestamps.h"
 
 namespace mayfly::kube {
@@ -97,7 +97,7 @@ void EventRecorder::Run(std::stop_token stop) {
 }
 
 void EventRecorder::Handle(const EventNote& note, std::stop_token stop) {
-  Backoff backoff(milliseconds(250), milliseconds(5'000));
+  base::Backoff backoff(milliseconds(250), milliseconds(5'000));
   const auto now = [this] { return client_.clock().Now(); };
   std::optional<EventWrite> write = correlator_.Correlate(note, now(), client_.clock().WallNow());
   if (!write) return Count("too_many");

@@ -19,7 +19,7 @@
 #include <string>
 #include <thread>
 
-#include "operator/kube/backoff.h"
+#include "base/backoff.h"
 #include "operator/kube/client.h"
 #include "operator/kube/object_cache.h"
 
@@ -83,7 +83,7 @@ class Reflector {
   // Of the reflector's thread.
   std::string version_;  // "": list first
   bool heard_ = false;   // of this watch
-  Backoff backoff_;
+  base::Backoff backoff_;
 
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_state_;

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -24,18 +25,11 @@ using std::chrono::milliseconds;
 // However often something changes, it is looked at within this many times the debounce time.
 constexpr int kLongestDebounce = 8;
 
-v1::Problem MakeProblem(std::string reason, std::string message) {
-  v1::Problem problem;
-  problem.set_component("operator");
-  problem.set_reason(std::move(reason));
-  problem.set_message(std::move(message));
-  return problem;
-}
-
 v1::Problem NotLocal(const Function& function) {
-  return MakeProblem("ArtifactNotLocal",
-                     absl::StrCat("function ", function.Key(),
-                                  ": on one machine a module comes from a file: give spec.artifact.path"));
+  return v1::MakeProblem(
+      "operator", "ArtifactNotLocal",
+      absl::StrCat("function ", function.Key(),
+                   ": on one machine a module comes from a file: give spec.artifact.path"));
 }
 
 }  // namespace
@@ -318,10 +312,10 @@ std::set<std::string> LocalCluster::RefreshArtifact(const std::string& path) {
   }
   unreadable_ = unreadable_ || !absl::IsNotFound(taken.status());
   v1::Problem problem =
-      MakeProblem(absl::IsNotFound(taken.status()) ? "ArtifactMissing" : "ArtifactUnreadable",
-                  absl::IsNotFound(taken.status())
-                      ? absl::StrCat(path, " is not there yet: build it, or mend spec.artifact.path")
-                      : std::string(taken.status().message()));
+      v1::MakeProblem("operator", absl::IsNotFound(taken.status()) ? "ArtifactMissing" : "ArtifactUnreadable",
+                      absl::IsNotFound(taken.status())
+                          ? absl::StrCat(path, " is not there yet: build it, or mend spec.artifact.path")
+                          : std::string(taken.status().message()));
   if (state.problem && state.problem->message() == problem.message()) return {};
   state.problem = std::move(problem);
   return state.functions;
@@ -382,17 +376,17 @@ absl::StatusOr<FunctionObject> LocalCluster::GetFunction(const std::string& func
   const auto it = artifacts_of_.find(artifact.path);
   if (it == artifacts_of_.end() || (!it->second.snapshot && !it->second.problem)) {
     object.artifact_problem =
-        MakeProblem("ArtifactChanging", absl::StrCat(artifact.path, " is being written"));
+        v1::MakeProblem("operator", "ArtifactChanging", absl::StrCat(artifact.path, " is being written"));
     return object;
   }
   const ArtifactState& state = it->second;
   object.artifact_problem = state.problem;
   if (!state.snapshot) return object;
   if (!artifact.sha256.empty() && artifact.sha256 != state.snapshot->sha256) {
-    object.artifact_problem =
-        MakeProblem("DigestMismatch", absl::StrCat(artifact.path, " has SHA-256 ", state.snapshot->sha256,
-                                                   ", but spec.artifact.sha256 is ", artifact.sha256,
-                                                   ": build it again, or mend the manifest"));
+    object.artifact_problem = v1::MakeProblem(
+        "operator", "DigestMismatch",
+        absl::StrCat(artifact.path, " has SHA-256 ", state.snapshot->sha256, ", but spec.artifact.sha256 is ",
+                     artifact.sha256, ": build it again, or mend the manifest"));
     return object;
   }
   object.artifact_sha256 = state.snapshot->sha256;

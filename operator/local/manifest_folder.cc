@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "base/file_descriptor.h"
 #include "operator/api/manifest.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -58,10 +59,7 @@ void ScanFolder(const std::string& folder, int depth, ManifestScan& scan) {
 }
 
 ManifestEntry Broken(const std::string& path, absl::string_view why) {
-  v1::Problem problem;
-  problem.set_component("operator");
-  problem.set_reason("ManifestUnreadable");
-  problem.set_message(absl::StrCat(path, ": ", why));
+  v1::Problem problem = v1::MakeProblem("operator", "ManifestUnreadable", absl::StrCat(path, ": ", why));
   return ManifestEntry{"", nullptr, std::move(problem)};
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -26,12 +27,9 @@ std::string KeyFor(const std::string& file) {
 }
 
 v1::Problem Duplicate(const std::string& key, const std::vector<std::string>& places) {
-  v1::Problem problem;
-  problem.set_component("operator");
-  problem.set_reason("DuplicateFunction");
-  problem.set_message(absl::StrCat("function ", key, " is described more than once, by ",
-                                   absl::StrJoin(places, " and "), ": rename or remove all but one"));
-  return problem;
+  return v1::MakeProblem("operator", "DuplicateFunction",
+                         absl::StrCat("function ", key, " is described more than once, by ",
+                                      absl::StrJoin(places, " and "), ": rename or remove all but one"));
 }
 
 // Appends what `more` says to `problem`, which does not grow beyond what somebody reads.

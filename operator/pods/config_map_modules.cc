@@ -8,16 +8,14 @@
 #include "absl/strings/escaping.h"
 #include "base/thread.h"
 #include "operator/api/digest.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
 
 ConfigMapModule Wrong(const char* reason, std::string message) {
   ConfigMapModule module;
-  module.problem.emplace();
-  module.problem->set_component("operator");
-  module.problem->set_reason(reason);
-  module.problem->set_message(std::move(message));
+  module.problem = v1::MakeProblem("operator", reason, std::move(message));
   return module;
 }
 

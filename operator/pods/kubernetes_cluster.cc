@@ -16,6 +16,7 @@
 #include "operator/kube/informer.h"
 #include "operator/pods/config_map_modules.h"
 #include "operator/pods/pod_view.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -58,14 +59,6 @@ FunctionRecord ReadFunctionRecord(const kube::JsonView& object) {
     record.problem = ToProblem(resource->document.mistakes);
   }
   return record;
-}
-
-v1::Problem MakeProblem(const char* reason, std::string message) {
-  v1::Problem problem;
-  problem.set_component("operator");
-  problem.set_reason(reason);
-  problem.set_message(std::move(message));
-  return problem;
 }
 
 // "photos/thumbnail-x7k2p" → {"photos", "thumbnail-x7k2p"}
@@ -147,15 +140,15 @@ struct KubernetesCluster::Impl {
       object.artifact_identity = module.sha256;
       object.artifact_bytes = std::move(module.bytes);
       if (!object.artifact_problem && !sha256.empty() && sha256 != module.sha256) {
-        object.artifact_problem =
-            MakeProblem("DigestMismatch",
-                        fmt::format("the module in ConfigMap {} has the SHA-256 {}, and spec.artifact.sha256 "
-                                    "wants {}: correct one of the two",
-                                    artifact.config_map_name, module.sha256, sha256));
+        object.artifact_problem = v1::MakeProblem(
+            "operator", "DigestMismatch",
+            fmt::format("the module in ConfigMap {} has the SHA-256 {}, and spec.artifact.sha256 "
+                        "wants {}: correct one of the two",
+                        artifact.config_map_name, module.sha256, sha256));
       }
     } else {
-      object.artifact_problem = MakeProblem(
-          "ArtifactNotServed",
+      object.artifact_problem = v1::MakeProblem(
+          "operator", "ArtifactNotServed",
           "modules from a url are not served in a cluster by this version: use image or configMap");
     }
   }

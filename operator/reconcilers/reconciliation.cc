@@ -4,10 +4,11 @@
 
 #include <algorithm>
 
+#include "base/backoff.h"
 #include "base/log.h"
 #include "operator/api/triggers.h"
-#include "operator/reconcilers/backoff.h"
 #include "operator/reconcilers/status_builder.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -79,11 +80,9 @@ void Reconciliation::NoteBlocked(const ReplicaState& replica) {
   const std::string blocked = fmt::format("{}: {}", replica.seen.reason, replica.seen.message);
   if (state_.blocked == blocked) return;
   state_.blocked = blocked;
-  v1::Problem problem;
-  problem.set_component("operator");
-  problem.set_reason(replica.seen.reason);
-  problem.set_message(fmt::format("replica {} does not start: {}", replica.seen.name, replica.seen.message));
-  NoteFailure(std::move(problem));
+  NoteFailure(
+      v1::MakeProblem("operator", replica.seen.reason,
+                      fmt::format("replica {} does not start: {}", replica.seen.name, replica.seen.message)));
 }
 
 void Reconciliation::ListReplicas() {
@@ -222,14 +221,11 @@ void Reconciliation::CreateReplicas(std::int32_t missing) {
     const absl::StatusOr<std::string> name = parts_.cluster.CreateReplica(*target->function);
     if (!name.ok()) {
       ++state_.start_failures;
-      state_.create_not_before = now_ + JitteredBackoff(state_.start_failures, 200ms, 60s);
+      state_.create_not_before = now_ + base::JitteredBackoff(state_.start_failures, 200ms, 60s);
       WakeAt(state_.create_not_before);
-      v1::Problem problem;
-      problem.set_component("operator");
-      problem.set_reason("CannotCreateReplica");
-      problem.set_message(
-          fmt::format("a replica could not be created: {}", std::string(name.status().message())));
-      NoteFailure(std::move(problem));
+      NoteFailure(v1::MakeProblem(
+          "operator", "CannotCreateReplica",
+          fmt::format("a replica could not be created: {}", std::string(name.status().message()))));
       return;
     }
     ReplicaState& replica = state_.replicas[*name];
@@ -341,11 +337,8 @@ std::optional<v1::Problem> Reconciliation::Unavailable() const {
   if (Target() == nullptr) {
     if (state_.object.artifact_problem) return state_.object.artifact_problem;
     if (state_.refused) return state_.refused->problem;
-    v1::Problem problem;
-    problem.set_component("operator");
-    problem.set_reason("NoArtifact");
-    problem.set_message("the function's artifact has not been read yet; try again in a moment");
-    return problem;
+    return v1::MakeProblem("operator", "NoArtifact",
+                           "the function's artifact has not been read yet; try again in a moment");
   }
   if (blocked_) return state_.last_failure;
   // Asking again and again helps nobody who waits. Once nobody does, the next request may try.
@@ -526,17 +519,13 @@ void Reconciliation::Lose(ReplicaState& replica, const std::string& reason, cons
   if (state_.cold_start && state_.cold_start->replica == replica.seen.name) state_.cold_start.reset();
   if (was_leaving) return;
   if (!served) {
-    state_.create_not_before = now_ + JitteredBackoff(++state_.start_failures, 200ms, 60s);
+    state_.create_not_before = now_ + base::JitteredBackoff(++state_.start_failures, 200ms, 60s);
   } else if (now_ - replica.loaded_at < 500ms) {
-    state_.create_not_before = now_ + JitteredBackoff(++state_.quick_deaths, 50ms, 2s);
+    state_.create_not_before = now_ + base::JitteredBackoff(++state_.quick_deaths, 50ms, 2s);
   } else {
     state_.quick_deaths = 0;
   }
-  v1::Problem problem;
-  problem.set_component("operator");
-  problem.set_reason(reason);
-  problem.set_message(message);
-  NoteFailure(std::move(problem));
+  NoteFailure(v1::MakeProblem("operator", reason, message));
 }
 
 void Reconciliation::NoteFailure(v1::Problem problem) {

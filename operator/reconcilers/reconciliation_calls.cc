@@ -2,9 +2,10 @@
 // next pass.
 #include <fmt/format.h>
 
+#include "base/backoff.h"
 #include "base/log.h"
-#include "operator/reconcilers/backoff.h"
 #include "operator/reconcilers/reconciliation.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -105,7 +106,7 @@ void Reconciliation::Take(const LoadDone& done) {
     }
     base::log::Warn("create() was killed; the module is loaded again",
                     {{"function", state_.key}, {"replica", done.replica}, {"problem", problem.message()}});
-    replica.not_before = now_ + JitteredBackoff(state_.create_kills, 20ms, 1s);
+    replica.not_before = now_ + base::JitteredBackoff(state_.create_kills, 20ms, 1s);
     return;
   }
 
@@ -130,19 +131,16 @@ void Reconciliation::Take(const LoadDone& done) {
       break;
     case absl::StatusCode::kDeadlineExceeded:
       if (serves_another) {
-        v1::Problem problem;
-        problem.set_component("operator");
-        problem.set_reason("LoadTimedOut");
-        problem.set_message(fmt::format("revision {} was not loaded within {} s", done.revision.name,
+        v1::Problem problem =
+            v1::MakeProblem("operator", "LoadTimedOut",
+                            fmt::format("revision {} was not loaded within {} s", done.revision.name,
                                         std::chrono::duration<double>(done.end - done.begin).count()));
         return Refuse(done.revision, std::move(problem));
       }
       break;
     default: {
-      v1::Problem problem;
-      problem.set_component("operator");
-      problem.set_reason("LoadFailed");
-      problem.set_message(
+      v1::Problem problem = v1::MakeProblem(
+          "operator", "LoadFailed",
           fmt::format("the runtime refused to load the module: {}", std::string(status.message())));
       return Refuse(done.revision, std::move(problem));
     }
@@ -156,7 +154,7 @@ void Reconciliation::Refuse(const Revision& revision, v1::Problem problem) {
   const bool again = state_.refused && state_.refused->revision == revision.name;
   Refusal refusal{
       .revision = revision.name, .problem = problem, .attempts = again ? state_.refused->attempts + 1 : 1};
-  refusal.retry_at = now_ + JitteredBackoff(refusal.attempts, 10s, 5min);
+  refusal.retry_at = now_ + base::JitteredBackoff(refusal.attempts, 10s, 5min);
   // One that used to load and does not any more serves nobody new.
   if (state_.good && state_.good->name == revision.name) state_.good.reset();
   const bool told = again && state_.refused->problem.message() == problem.message();

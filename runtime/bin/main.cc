@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   auto store = runtime::ModuleStore::Open(options.state_dir + "/modules", options.worker);
   if (!store.ok()) return Fail(std::string(store.status().message()));
   // After the store, whose lock says that the folder is this runtime's alone.
-  const auto temporary = runtime::EmptyFolder(options.state_dir + "/tmp");
+  const auto temporary = runtime::MakeEmptyFolder(options.state_dir + "/tmp");
   if (!temporary.ok()) return Fail(std::string(temporary.status().message()));
   runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary},
                            &runtime::WorkerPool::Create, **store, metrics);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 
 namespace mayfly::runtime {
 namespace {
@@ -43,14 +42,9 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
       "--symbolizer", options.symbolizer,
       "The program that names functions in backtraces (default: mayfly-symbolizer beside this one)");
   app.add_option("--log-level", options.log_level, "debug, info, warn or error")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, base::log::Level>{{"debug", base::log::Level::kDebug},
-                                                  {"info", base::log::Level::kInfo},
-                                                  {"warn", base::log::Level::kWarn},
-                                                  {"error", base::log::Level::kError}}));
+      ->transform(CLI::CheckedTransformer(base::log::LevelNames()));
   app.add_option("--log-format", options.log_format, "logfmt or json")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, base::log::Format>{
-          {"logfmt", base::log::Format::kLogfmt}, {"json", base::log::Format::kJson}}));
+      ->transform(CLI::CheckedTransformer(base::log::FormatNames()));
   CLI::Option* drain =
       app.add_option("--drain-timeout", drain_seconds,
                      "Seconds that SIGTERM leaves to what runs (default: the function's timeout and 5)");

@@ -10,11 +10,14 @@
 #include <filesystem>
 #include <system_error>
 
+#include "runtime/pool/folder_use.h"
+
 namespace mayfly::runtime {
 namespace {
 
 // Workers put what they keep at descriptors around 240; what listens and serves here needs some too.
 constexpr rlim_t kLeastDescriptors = 512;
+constexpr std::chrono::seconds kEmptyTimeout{10};
 
 sigset_t EndSignals() {
   sigset_t signals;
@@ -61,10 +64,14 @@ int AwaitSignal(std::optional<std::chrono::milliseconds> timeout) {
   }
 }
 
-absl::StatusOr<std::string> EmptyFolder(const std::string& path) {
+absl::StatusOr<std::string> MakeEmptyFolder(const std::string& path) {
+  // User code of a runtime that was killed may have left anything there.
+  if (!EmptyFolder(path, std::chrono::steady_clock::now() + kEmptyTimeout)) {
+    return absl::FailedPreconditionError("cannot empty the folder " + path +
+                                         " for temporary files; remove it by hand");
+  }
   std::error_code error;
-  std::filesystem::remove_all(path, error);
-  if (!error) std::filesystem::create_directories(path, error);
+  std::filesystem::create_directories(path, error);
   std::filesystem::path absolute;
   if (!error) absolute = std::filesystem::absolute(path, error);
   if (error) {

@@ -22,7 +22,7 @@ int AwaitSignal(std::optional<std::chrono::milliseconds> timeout);
 
 // Makes the folder `path`, which only this user can enter, and empties it of what a killed runtime left; its absolute
 // path.
-absl::StatusOr<std::string> EmptyFolder(const std::string& path);
+absl::StatusOr<std::string> MakeEmptyFolder(const std::string& path);
 
 // What is wrong with this process's limit of open files, if anything: with too few of them every load would fail, and the
 // module be blamed. To be called after HardenProcess().

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "proto/problem.h"
 #include "runtime/ipc/header_text.h"
 
 namespace mayfly::runtime {
@@ -112,10 +113,7 @@ Answer::Step Answer::Break(const std::string& what) {
 
 void Answer::Conclude(v1::Outcome outcome, const char* component, const char* reason, std::string message) {
   result_.set_outcome(outcome);
-  v1::Problem& problem = *result_.mutable_problem();
-  problem.set_component(component);
-  problem.set_reason(reason);
-  problem.set_message(std::move(message));
+  *result_.mutable_problem() = v1::MakeProblem(component, reason, std::move(message));
   // A caller that has seen nothing yet gets a clean failure.
   if (!head_delivered_) {
     part_.Clear();

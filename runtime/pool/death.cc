@@ -8,17 +8,13 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "proto/problem.h"
 
 namespace mayfly::runtime {
 namespace {
 
 Death Make(v1::Outcome outcome, const char* reason, std::string message) {
-  Death death;
-  death.outcome = outcome;
-  death.problem.set_component("function");
-  death.problem.set_reason(reason);
-  death.problem.set_message(std::move(message));
-  return death;
+  return {outcome, v1::MakeProblem("function", reason, std::move(message))};
 }
 
 const char* Reason(int signal) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "proto/problem.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/spawn.h"
 
@@ -243,12 +244,10 @@ void PoolCore::FailWaiting(const WorkerPtr& worker, const std::string& why) {
     const std::shared_ptr<Call> call = worker->waiting.front();
     worker->waiting.pop_front();
     --waiting_;
-    v1::Result result;
-    result.set_outcome(v1::OUTCOME_BAD_ANSWER);
-    result.mutable_problem()->set_component("worker");
-    result.mutable_problem()->set_reason("BadAnswer");
-    result.mutable_problem()->set_message("the worker was killed while it had this invocation: " + why);
-    EndCall(call, std::move(result), worker);
+    EndCall(call,
+            v1::MakeResult(v1::OUTCOME_BAD_ANSWER, "worker", "BadAnswer",
+                           "the worker was killed while it had this invocation: " + why),
+            worker);
   }
 }
 
@@ -257,11 +256,7 @@ void PoolCore::PlaceAgain(const std::shared_ptr<Call>& call, const WorkerPtr& fr
   std::string why_not = "the pool is closing";
   const WorkerPtr worker = closing_ ? nullptr : TakeWorker(why_not);
   if (worker == nullptr) {
-    v1::Result result;
-    result.set_outcome(v1::OUTCOME_NOT_STARTED);
-    result.mutable_problem()->set_component("runtime");
-    result.mutable_problem()->set_reason("NoFreeSlot");
-    result.mutable_problem()->set_message(why_not);
+    v1::Result result = v1::MakeResult(v1::OUTCOME_NOT_STARTED, "runtime", "NoFreeSlot", why_not);
     call->given = false;
     EndCall(call, std::move(result), from);
     return;

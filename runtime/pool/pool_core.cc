@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "proto/problem.h"
 #include "runtime/pool/backtrace.h"
 #include "runtime/pool/folder_use.h"
 #include "runtime/pool/memory_limit.h"
@@ -100,10 +101,10 @@ bool PoolCore::Open(v1::Problem& problem) {
     problem = problem_;
     return false;
   }
-  problem.set_component("function");
-  problem.set_reason("CreateTimedOut");
-  problem.set_message("the module was not ready after " + std::to_string(options_.create_timeout.count()) +
-                      " ms: its constructors or its create() take too long or hang");
+  problem =
+      v1::MakeProblem("function", "CreateTimedOut",
+                      "the module was not ready after " + std::to_string(options_.create_timeout.count()) +
+                          " ms: its constructors or its create() take too long or hang");
   return false;
 }
 
@@ -298,11 +299,7 @@ void PoolCore::Cancel(Call& call) {
 void PoolCore::Refuse(Call& call, v1::Outcome outcome, const char* component, const char* reason,
                       std::string message) {
   v1::ResponsePart part;
-  part.mutable_result()->set_outcome(outcome);
-  v1::Problem& problem = *part.mutable_result()->mutable_problem();
-  problem.set_component(component);
-  problem.set_reason(reason);
-  problem.set_message(std::move(message));
+  *part.mutable_result() = v1::MakeResult(outcome, component, reason, std::move(message));
   metrics_.Invocation(outcome, {}, {});
   call.sink->OnPart(std::move(part));
   call.sink->OnFlush();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "proto/problem.h"
 #include "runtime/pool/folder_use.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/task_count.h"
@@ -101,13 +102,7 @@ void PoolCore::StopFor(const WorkerPtr& worker, v1::Outcome outcome, const char*
   }
   const std::shared_ptr<Call> call = worker->call;
   if (call != nullptr && call->given && worker->channel->Taken(call->number)) {
-    v1::Result result;
-    result.set_outcome(outcome);
-    v1::Problem& problem = *result.mutable_problem();
-    problem.set_component("function");
-    problem.set_reason(reason);
-    problem.set_message(std::move(message));
-    EndCall(call, std::move(result), worker);
+    EndCall(call, v1::MakeResult(outcome, "function", reason, std::move(message)), worker);
   } else {
     base::log::Warn(
         "an idle worker is stopped",

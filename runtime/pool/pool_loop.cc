@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "proto/problem.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/process_registry.h"
 #include "runtime/pool/spawn.h"
@@ -183,32 +184,25 @@ std::string PoolCore::NotReady() const {
 
 // Why a call ends that is over without an answer.
 v1::Result PoolCore::WhyOver(const Call& call, bool started, bool taken) const {
-  v1::Result result;
-  v1::Problem& problem = *result.mutable_problem();
   if (call.too_large) {
-    result.set_outcome(v1::OUTCOME_FAILED);
-    problem.set_component("runtime");
-    problem.set_reason("RequestTooLarge");
-    problem.set_message(
+    return v1::MakeResult(
+        v1::OUTCOME_FAILED, "runtime", "RequestTooLarge",
         "the request is larger than the limits: " + std::to_string(options_.max_request_bytes) +
-        " bytes of body, " + std::to_string(ipc::kHeadRoom >> 10) + " KiB of headers");
-  } else if (call.cancelled) {
-    result.set_outcome(v1::OUTCOME_CANCELLED);
-    problem.set_component("runtime");
-    problem.set_reason("Cancelled");
-    problem.set_message("nobody waits for the answer any more");
-  } else {
-    result.set_outcome(started ? v1::OUTCOME_TIMED_OUT : v1::OUTCOME_NOT_STARTED);
-    problem.set_component(started ? "function" : "runtime");
-    problem.set_reason("DeadlineExceeded");
-    problem.set_message(taken ? "the handler did not answer in time and was stopped"
-                        : started
-                            ? "the worker did not begin the invocation in time: after_fork() hangs, or its "
-                              "process is stopped"
-                        : call.given ? NotReady()
-                                     : "the request's body was not complete before the deadline");
+            " bytes of body, " + std::to_string(ipc::kHeadRoom >> 10) + " KiB of headers");
   }
-  return result;
+  if (call.cancelled) {
+    return v1::MakeResult(v1::OUTCOME_CANCELLED, "runtime", "Cancelled",
+                          "nobody waits for the answer any more");
+  }
+  if (!started) {
+    return v1::MakeResult(
+        v1::OUTCOME_NOT_STARTED, "runtime", "DeadlineExceeded",
+        call.given ? NotReady() : "the request's body was not complete before the deadline");
+  }
+  return v1::MakeResult(v1::OUTCOME_TIMED_OUT, "function", "DeadlineExceeded",
+                        taken ? "the handler did not answer in time and was stopped"
+                              : "the worker did not begin the invocation in time: after_fork() hangs, or its "
+                                "process is stopped");
 }
 
 void PoolCore::Tick(Time now) {
@@ -261,12 +255,8 @@ void PoolCore::Shutdown() {
     const std::lock_guard lock(mutex_);
     while (!running_.empty()) {
       const WorkerPtr worker = running_.back();
-      v1::Result result;
-      result.set_outcome(v1::OUTCOME_CANCELLED);
-      result.mutable_problem()->set_component("runtime");
-      result.mutable_problem()->set_reason("Cancelled");
-      result.mutable_problem()->set_message("the replica stops");
-      EndCall(worker->call, std::move(result), worker);
+      EndCall(worker->call,
+              v1::MakeResult(v1::OUTCOME_CANCELLED, "runtime", "Cancelled", "the replica stops"), worker);
     }
     outbox.swap(outbox_);
   }

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "proto/problem.h"
 #include "runtime/ipc/control.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/process_registry.h"
@@ -92,9 +93,7 @@ void PoolCore::StartServer(Time now) {
   launch.max_request_bytes = options_.max_request_bytes;
   launch.runtime_pid = getpid();
   const auto fail = [&](const absl::Status& status) {
-    problem_.set_component("runtime");
-    problem_.set_reason("RuntimeFailed");
-    problem_.set_message(std::string(status.message()));
+    problem_ = v1::MakeProblem("runtime", "RuntimeFailed", std::string(status.message()));
     failed_ = !loaded_;
     ++server_failures_;
     server_restart_at_ = now + kLastBackoff;
@@ -193,9 +192,7 @@ void PoolCore::EndServer(const ServerPtr& server, const char* reason, std::strin
                                                {"pid", server->pid},
                                                {"reason", reason},
                                                {"problem", message}});
-  server->fault.set_component("function");
-  server->fault.set_reason(reason);
-  server->fault.set_message(std::move(message));
+  server->fault = v1::MakeProblem("function", reason, std::move(message));
   KillGroup(server->pid);
 }
 
@@ -305,13 +302,10 @@ void PoolCore::RefuseWanted() {
     const WorkerPtr worker = wanted_.front();
     wanted_.pop_front();
     if (worker->call != nullptr) {
-      v1::Result result;
-      result.set_outcome(v1::OUTCOME_NOT_STARTED);
-      result.mutable_problem()->set_component("worker");
-      result.mutable_problem()->set_reason("ForkServerFailed");
-      result.mutable_problem()->set_message("the function's fork server keeps failing: " +
-                                            problem_.message());
-      EndCall(worker->call, std::move(result), worker);
+      EndCall(worker->call,
+              v1::MakeResult(v1::OUTCOME_NOT_STARTED, "worker", "ForkServerFailed",
+                             "the function's fork server keeps failing: " + problem_.message()),
+              worker);
     }
     RemoveWorker(worker);
   }
@@ -426,12 +420,10 @@ void PoolCore::OnForkFailed(std::uint64_t token, int error) {
     return;
   }
   if (worker->call != nullptr) {
-    v1::Result result;
-    result.set_outcome(v1::OUTCOME_NOT_STARTED);
-    result.mutable_problem()->set_component("worker");
-    result.mutable_problem()->set_reason("ForkFailed");
-    result.mutable_problem()->set_message(std::string("a worker could not be forked: ") + strerror(error));
-    EndCall(worker->call, std::move(result), worker);
+    EndCall(worker->call,
+            v1::MakeResult(v1::OUTCOME_NOT_STARTED, "worker", "ForkFailed",
+                           std::string("a worker could not be forked: ") + strerror(error)),
+            worker);
   }
   RemoveWorker(worker);
 }
@@ -510,11 +502,8 @@ void PoolCore::Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worke
       return;
     }
   }
-  v1::Result result;
-  result.set_outcome(v1::OUTCOME_NOT_STARTED);
-  result.mutable_problem()->set_component("worker");
-  result.mutable_problem()->set_reason("WorkerGone");
-  result.mutable_problem()->set_message("the worker died before it took the invocation: " + why.message());
+  v1::Result result = v1::MakeResult(v1::OUTCOME_NOT_STARTED, "worker", "WorkerGone",
+                                     "the worker died before it took the invocation: " + why.message());
   call->given = false;
   EndCall(call, std::move(result), worker);
 }

@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "proto/problem.h"
+
 namespace mayfly::runtime {
 namespace {
 
@@ -115,11 +117,11 @@ class InvokeCall final : public grpc::ServerUnaryReactor {
       if (too_large_) {
         reply_->clear_body();
         result.set_outcome(v1::OUTCOME_FAILED);
-        result.mutable_problem()->set_component("runtime");
-        result.mutable_problem()->set_reason("ResponseTooLarge");
-        result.mutable_problem()->set_message(fmt::format(
-            "the response has more than {} bytes, which Invoke does not carry; use Serve, or the gateway",
-            kLargestBody));
+        *result.mutable_problem() = v1::MakeProblem(
+            "runtime", "ResponseTooLarge",
+            fmt::format(
+                "the response has more than {} bytes, which Invoke does not carry; use Serve, or the gateway",
+                kLargestBody));
       }
       if (result.outcome() == v1::OUTCOME_NOT_STARTED) {
         return grpc::Status(CodeOf(result.problem()), result.problem().message());

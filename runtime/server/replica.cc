@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "proto/problem.h"
 #include "runtime/ipc/layout.h"
 
 namespace mayfly::runtime {
@@ -71,11 +72,7 @@ std::uint64_t Microseconds(std::chrono::microseconds duration) {
 
 v1::ResponsePart NotStarted(std::string_view reason, std::string_view message) {
   v1::ResponsePart part;
-  v1::Result& result = *part.mutable_result();
-  result.set_outcome(v1::OUTCOME_NOT_STARTED);
-  result.mutable_problem()->set_component("runtime");
-  result.mutable_problem()->set_reason(std::string(reason));
-  result.mutable_problem()->set_message(std::string(message));
+  *part.mutable_result() = v1::MakeResult(v1::OUTCOME_NOT_STARTED, "runtime", reason, std::string(message));
   return part;
 }
 

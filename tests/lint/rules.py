@@ -57,7 +57,6 @@ LIBRARY_OWNERS = {
     r"prometheus/": ["admin", "base"],
     r"seccomp\.h": ["runtime/symbolizer", "runtime/worker"],
     r"simdjson\.h": ["operator/api", "operator/kube"],
-    r"spdlog/": ["base"],
     r"vips/": ["examples"],
     r"yaml-cpp/": ["cli", "operator/api"],
 }

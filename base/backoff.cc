@@ -1,9 +1,9 @@
-#include "operator/reconcilers/backoff.h"
+#include "base/backoff.h"
 
 #include <algorithm>
 #include <random>
 
-namespace mayfly::op {
+namespace mayfly::base {
 
 std::chrono::nanoseconds JitteredBackoff(int failures, std::chrono::nanoseconds first,
                                          std::chrono::nanoseconds longest) {
@@ -17,4 +17,11 @@ std::chrono::nanoseconds JitteredBackoff(int failures, std::chrono::nanoseconds 
       static_cast<std::int64_t>(static_cast<double>(delay.count()) * share(random)));
 }
 
-}  // namespace mayfly::op
+Backoff::Duration Backoff::Next() {
+  // No more are told apart, and a count that is not kept cannot overflow.
+  constexpr int kMostCounted = 64;
+  if (failures_ < kMostCounted) ++failures_;
+  return std::chrono::duration_cast<Duration>(JitteredBackoff(failures_, first_, longest_));
+}
+
+}  // namespace mayfly::base
