@@ -6,7 +6,6 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -264,9 +263,10 @@ TEST(Crds, BoundIntegersAsTheParserDoes) {
 // The two texts in name('…') of a rule.
 std::vector<std::string> EdgesOf(const std::string& rules, const std::string& name) {
   std::vector<std::string> edges;
-  const std::regex pattern(name + R"(\('([0-9a-zA-Z]+)'\))");
-  for (std::sregex_iterator match(rules.begin(), rules.end(), pattern), end; match != end; ++match) {
-    edges.push_back((*match)[1]);
+  const std::string opening = name + "('";
+  for (std::size_t at = rules.find(opening); at != std::string::npos; at = rules.find(opening, at)) {
+    at += opening.size();
+    edges.push_back(rules.substr(at, rules.find('\'', at) - at));
   }
   return edges;
 }
