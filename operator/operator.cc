@@ -71,10 +71,10 @@ absl::Status Operator::Start() {
   ticker_ = base::StartThread("op-scaler", [this](std::stop_token stop) {
     std::mutex mutex;
     std::condition_variable_any never;
-    while (!stop.stop_requested()) {
-      const base::MonotonicTime next = clock_.Now() + options_.scaling.tick;
-      for (const std::string& function : scaler_.Tick()) queue_.Add(function);
-      SettleLate();
+    for (std::size_t slice = 0; !stop.stop_requested(); slice = (slice + 1) % Scaler::kSlices) {
+      const base::MonotonicTime next = clock_.Now() + options_.scaling.tick / Scaler::kSlices;
+      for (const std::string& function : scaler_.Tick(slice)) queue_.Add(function);
+      if (slice == 0) SettleLate();
       std::unique_lock lock(mutex);
       clock_.WaitUntil(lock, never, stop, next, [] { return false; });
     }

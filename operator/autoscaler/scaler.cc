@@ -1,6 +1,8 @@
 #include "operator/autoscaler/scaler.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 namespace mayfly::op {
 
@@ -34,7 +36,7 @@ void Scaler::Adopt(const std::string& function, std::int32_t replicas) {
 void Scaler::Forget(const std::string& function) {
   std::lock_guard lock(mutex_);
   entries_.erase(function);
-  active_.erase(function);
+  SliceOf(function).erase(function);
 }
 
 std::vector<std::string> Scaler::Observe(const v1::GatewayReport& report) {
@@ -77,10 +79,20 @@ std::vector<std::string> Scaler::Observe(const v1::GatewayReport& report) {
 }
 
 std::vector<std::string> Scaler::Tick() {
+  std::vector<std::string> changed;
+  for (std::size_t slice = 0; slice < kSlices; ++slice) {
+    std::vector<std::string> of_slice = Tick(slice);
+    std::move(of_slice.begin(), of_slice.end(), std::back_inserter(changed));
+  }
+  return changed;
+}
+
+std::vector<std::string> Scaler::Tick(std::size_t slice) {
   const base::MonotonicTime now = clock_.Now();
   std::vector<std::string> changed;
   std::lock_guard lock(mutex_);
-  for (auto next = active_.begin(); next != active_.end();) {
+  std::unordered_set<std::string>& active_here = active_.at(slice);
+  for (auto next = active_here.begin(); next != active_here.end();) {
     const auto key = next++;
     Entry& entry = entries_.at(*key);
     Active& active = *entry.active;
@@ -97,14 +109,14 @@ std::vector<std::string> Scaler::Tick() {
       // Unless its replicas were adopted a moment ago, and its manifest is about to be told.
       if (demand && *demand == 0 && active.load.current == 0) {
         entries_.erase(*key);
-        active_.erase(key);
+        active_here.erase(key);
       }
       continue;
     }
     if (DecideLocked(entry, now)) changed.push_back(*key);
     if (active.load.current == 0 && demand && *demand == 0) {
       entry.active.reset();
-      active_.erase(key);
+      active_here.erase(key);
     }
   }
   return changed;
@@ -132,7 +144,13 @@ std::optional<base::MonotonicTime> Scaler::Activation(const std::string& functio
 
 std::size_t Scaler::active() const {
   std::lock_guard lock(mutex_);
-  return active_.size();
+  std::size_t sum = 0;
+  for (const auto& slice : active_) sum += slice.size();
+  return sum;
+}
+
+std::unordered_set<std::string>& Scaler::SliceOf(const std::string& function) {
+  return active_[std::hash<std::string>()(function) % kSlices];
 }
 
 double Scaler::RawDemandLocked(const Entry& entry) const {
@@ -155,7 +173,7 @@ Scaler::Active& Scaler::ActivateLocked(const std::string& function, Entry& entry
     entry.active->sample_begin = now;
     entry.active->area_until = now;
     entry.active->load.last_active = now;
-    active_.insert(function);
+    SliceOf(function).insert(function);
   }
   return *entry.active;
 }

@@ -11,6 +11,8 @@
 // Thread-safe; no call blocks.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -37,6 +39,7 @@ class Scaler {
  public:
   static constexpr std::chrono::seconds kStaleAfter{5};
   static constexpr std::size_t kDecisionsKept = 32;
+  static constexpr std::size_t kSlices = 20;
 
   // All that is referred to must outlive the scaler.
   Scaler(const base::Clock& clock, base::Metrics& metrics, ScalingRules rules);
@@ -50,7 +53,12 @@ class Scaler {
 
   // Takes in a gateway's report. Returns the functions whose desired number changed at once (from zero).
   std::vector<std::string> Observe(const v1::GatewayReport& report);
-  // Closes one sample per active function and decides. Returns the functions whose desired number changed.
+  // Closes one sample per active function of one slice (0 … kSlices - 1) and decides. Returns the functions whose
+  // desired number changed. Slices that are ticked one after the other, each once per ScalingRules::tick, spread what
+  // follows from decisions: functions that all fell idle at once do not all leave in the same millisecond, on the cores
+  // that a cold start needs.
+  std::vector<std::string> Tick(std::size_t slice);
+  // Every slice at once.
   std::vector<std::string> Tick();
 
   // The decision in force; nothing if the function is not configured.
@@ -86,6 +94,7 @@ class Scaler {
     std::deque<TimedDecision> recent;
   };
 
+  std::unordered_set<std::string>& SliceOf(const std::string& function);
   std::optional<double> DemandLocked(const Entry& entry, base::MonotonicTime now) const;
   double RawDemandLocked(const Entry& entry) const;
   Active& ActivateLocked(const std::string& function, Entry& entry, base::MonotonicTime now);
@@ -99,8 +108,9 @@ class Scaler {
 
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;  // guarded by mutex_
-  std::unordered_set<std::string> active_;          // guarded by mutex_; keys of entries_ that have `active`
-  std::unordered_set<std::string> gateways_;        // guarded by mutex_; all that were heard of
+  // Guarded by mutex_; by slice, the keys of entries_ that have `active`.
+  std::array<std::unordered_set<std::string>, kSlices> active_;
+  std::unordered_set<std::string> gateways_;  // guarded by mutex_; all that were heard of
 };
 
 }  // namespace mayfly::op

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "absl/strings/str_cat.h"
+
 namespace mayfly::op {
 namespace {
 
@@ -69,6 +73,23 @@ TEST_F(ScalerTest, MeasuresTheMeanOfATickAndNotItsEnds) {
   clock_.Advance(500ms);
   scaler_.Tick();
   EXPECT_DOUBLE_EQ(scaler_.Latest("a/f")->inputs.burst_average, 20);
+}
+
+TEST_F(ScalerTest, SpreadsDecisionsOverTheTickAndDecidesEachFunctionOnce) {
+  constexpr std::size_t kFunctions = 1'000;
+  for (std::size_t i = 0; i < kFunctions; ++i) {
+    const std::string function = absl::StrCat("a/f", i);
+    scaler_.Configure(function, {});
+    scaler_.Observe(Report("g", function, 10, 20));
+  }
+  clock_.Advance(1s);
+  std::set<std::string> decided;
+  for (std::size_t slice = 0; slice < Scaler::kSlices; ++slice) {
+    const std::vector<std::string> changed = scaler_.Tick(slice);
+    EXPECT_LT(changed.size(), 2 * kFunctions / Scaler::kSlices) << "too many at once in slice " << slice;
+    for (const std::string& function : changed) EXPECT_TRUE(decided.insert(function).second) << function;
+  }
+  EXPECT_EQ(decided.size(), kFunctions);
 }
 
 TEST_F(ScalerTest, CostsNothingAtRest) {
