@@ -1,7 +1,6 @@
 #include "cli/serve.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "cli/exit_codes.h"
@@ -26,15 +26,6 @@ namespace {
 constexpr int kInterrupted = 130;
 constexpr std::size_t kMostShown = 50;
 constexpr std::chrono::seconds kRoutesWithin{5};
-
-// Each connection and each replica takes descriptors.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-  }
-}
 
 std::string ShownName(const std::string& key) {
   constexpr std::string_view kDefault = "default/";
@@ -101,7 +92,7 @@ class Impatience {
 int Serve(ServeOptions options) {
   base::log::Init("mayfly", base::log::Level::kInfo,
                   options.json_logs ? base::log::Format::kJson : base::log::Format::kLogfmt);
-  RaiseDescriptorLimit();
+  base::RaiseDescriptorLimit();
   op::AdoptOrphans();
   // Before any thread is there: threads inherit the mask, and only this one takes signals.
   sigset_t signals;

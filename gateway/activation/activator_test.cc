@@ -141,6 +141,14 @@ TEST_F(ActivatorTest, EndsWhatItHeldPastItsDeadline) {
   EXPECT_GE(clock_.Now() - before, std::chrono::milliseconds(50));
 }
 
+TEST_F(ActivatorTest, TellsWhoWaitedInVainWhatTheReplicaIsDoing) {
+  route_.set_starting("replica r1 loads its module and runs create()");
+  ASSERT_TRUE(Route({}).ok());
+  Call call = Begin("late", "body", true, /*timeout_ms=*/50);
+  ASSERT_TRUE(call.sink->WaitDone());
+  EXPECT_THAT(call.sink->message(), HasSubstr("; replica r1 loads its module and runs create()"));
+}
+
 TEST_F(ActivatorTest, EndsWhatASilentReplicaDoesNotAndKeepsTheSlotTaken) {
   AddReplica(1).Behave(Behaviour::kSilence);
   ASSERT_TRUE(Route({0}).ok());

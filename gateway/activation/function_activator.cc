@@ -138,6 +138,12 @@ void FunctionActivator::Cancel(const InvocationRef& invocation, bool detach) {
   after.Run(*this);
 }
 
+std::string FunctionActivator::WhatIsKnown() const {
+  if (!last_refusal_.empty()) return "; the last that one said: " + last_refusal_;
+  if (route_ && !route_->starting().empty()) return "; " + route_->starting();
+  return "";
+}
+
 void FunctionActivator::GiveBack(Invocation& invocation, Afterwork& after) {
   Endpoint& endpoint = *invocation.endpoint;
   endpoint.Unassign(invocation);
@@ -159,13 +165,11 @@ void FunctionActivator::OnDeadline(const InvocationRef& invocation) {
         GiveBack(*invocation, after);
         [[fallthrough]];
       case State::kHeld:
-        Finish(
-            invocation,
-            EndingPart(v1::OUTCOME_NOT_STARTED, kReasonNotReadyInTime,
-                       fmt::format("no replica of function {} {} within the request's timeout{}{}", name_,
-                                   AnyUp() ? "had a free slot" : "was ready",
-                                   last_refusal_.empty() ? "" : "; the last that one said: ", last_refusal_)),
-            after);
+        Finish(invocation,
+               EndingPart(v1::OUTCOME_NOT_STARTED, kReasonNotReadyInTime,
+                          fmt::format("no replica of function {} {} within the request's timeout{}", name_,
+                                      AnyUp() ? "had a free slot" : "was ready", WhatIsKnown())),
+               after);
         Pump(after);
         break;
       case State::kHanded: {

@@ -92,6 +92,8 @@ class FunctionActivator final : public DemandReporter::Source,
   void Finish(const InvocationRef& invocation, v1::ResponsePart part, Afterwork& after);
   void Settle(Invocation& invocation);
   // Takes the invocation, which was not handed over yet, off its endpoint. REQUIRES: it is kAssigned.
+  // Why nothing takes invocations, if anybody said: the end of a sentence.
+  std::string WhatIsKnown() const;
   void GiveBack(Invocation& invocation, Afterwork& after);
   void Retire(Endpoint& endpoint, Afterwork& after);
   void CloseIfIdle(Endpoint& endpoint, Afterwork& after);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "admin/admin_server.h"
+#include "base/descriptor_limit.h"
 #include "base/lock_checks.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -74,6 +75,7 @@ int main(int argc, char** argv) {
     return status.ok() ? 0 : 1;
   }
 
+  mayfly::base::RaiseDescriptorLimit();
   // Blocked before any thread starts: signals are taken below, one at a time.
   sigset_t signals;
   sigemptyset(&signals);

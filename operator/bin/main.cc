@@ -8,6 +8,7 @@
 #include <string>
 
 #include "admin/admin_server.h"
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "operator/bin/leadership.h"
 #include "operator/bin/options.h"
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  mayfly::base::RaiseDescriptorLimit();
 
   const auto config = kube::LoadConfig(options.kube);
   if (!config.ok()) return Fail("no way to the API server", config.status());

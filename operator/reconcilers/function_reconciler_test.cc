@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/testing/eventually.h"
 #include "operator/reconcilers/testing/rig.h"
+#include "proto/problem.h"
 
 namespace mayfly::op {
 namespace {
@@ -15,17 +17,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-v1::Problem MakeProblem(const std::string& reason, const std::string& message) {
-  v1::Problem problem;
-  problem.set_component("runtime");
-  problem.set_reason(reason);
-  problem.set_message(message);
-  return problem;
-}
-
 v1::LoadReply Refusal(const std::string& reason, const std::string& message) {
   v1::LoadReply reply;
-  *reply.mutable_problem() = MakeProblem(reason, message);
+  *reply.mutable_problem() = v1::MakeProblem("runtime", reason, message);
   return reply;
 }
 
@@ -107,6 +101,24 @@ TEST_F(FunctionReconcilerTest, StartsAReplicaForTheFirstRequestWithoutATick) {
   EXPECT_EQ(load.concurrency(), 10u);
   EXPECT_EQ(load.epoch(), 1u);
   EXPECT_THAT(rig_.metrics_.Text(), HasSubstr("mayfly_cold_start_seconds_count{phase=\"total\"} 1"));
+}
+
+TEST_F(FunctionReconcilerTest, TellsGatewaysWhatTheFirstReplicaIsDoing) {
+  std::string while_loading;
+  rig_.client_.OnLoad([&](const std::string&, const v1::LoadRequest&) {
+    base::Eventually([&] { return !rig_.link_.Route(Rig::kKey)->starting().empty(); });
+    while_loading = rig_.link_.Route(Rig::kKey)->starting();
+    return v1::LoadReply();
+  });
+  rig_.cluster_.Apply(rig_.Hello());
+  rig_.Settle();
+  rig_.link_.Report(Rig::kKey, 0, 1);
+  rig_.Settle();
+  rig_.cluster_.RunAll();
+  rig_.Settle();
+  EXPECT_THAT(while_loading, HasSubstr("loads its module and runs create()"));
+  ASSERT_EQ(rig_.endpoints(), 1);
+  EXPECT_EQ(rig_.link_.Route(Rig::kKey)->starting(), "") << "it serves";
 }
 
 TEST_F(FunctionReconcilerTest, AsksForOneReplicaHoweverManyWait) {
@@ -315,7 +327,8 @@ TEST_F(FunctionReconcilerTest, LoadsAFixedModuleIntoTheReplicaThatWaitsForIt) {
 
 TEST_F(FunctionReconcilerTest, RefusesRequestsWhileTheArtifactCannotBeRead) {
   FunctionObject object = rig_.Hello("");
-  object.artifact_problem = MakeProblem("ArtifactMissing", "build/hello.so does not exist: build it");
+  object.artifact_problem =
+      v1::MakeProblem("runtime", "ArtifactMissing", "build/hello.so does not exist: build it");
   rig_.cluster_.Apply(object);
   rig_.link_.Report(Rig::kKey, 0, 1);
   rig_.Settle();
@@ -332,7 +345,8 @@ TEST_F(FunctionReconcilerTest, ServesOnWhileTheArtifactIsBeingRebuilt) {
   rig_.cluster_.Apply(rig_.Hello());
   rig_.ServeOne();
   FunctionObject object = rig_.Hello("");
-  object.artifact_problem = MakeProblem("ArtifactMissing", "build/hello.so does not exist: build it");
+  object.artifact_problem =
+      v1::MakeProblem("runtime", "ArtifactMissing", "build/hello.so does not exist: build it");
   rig_.cluster_.Apply(object);
   rig_.Settle();
   EXPECT_EQ(rig_.endpoints(), 1);
@@ -342,8 +356,8 @@ TEST_F(FunctionReconcilerTest, ServesOnWhileTheArtifactIsBeingRebuilt) {
 }
 
 TEST_F(FunctionReconcilerTest, TellsWhatIsWrongWithAManifest) {
-  rig_.cluster_.ApplyInvalid(Rig::kKey,
-                             MakeProblem("ManifestInvalid", "spec.timeout: 12parsecs is not a duration"));
+  rig_.cluster_.ApplyInvalid(
+      Rig::kKey, v1::MakeProblem("runtime", "ManifestInvalid", "spec.timeout: 12parsecs is not a duration"));
   rig_.Settle();
   EXPECT_EQ(Status("Ready"), ConditionStatus::kFalse);
   EXPECT_EQ(rig_.cluster_.ConditionOf(Rig::kKey, "Ready").message,
@@ -352,7 +366,7 @@ TEST_F(FunctionReconcilerTest, TellsWhatIsWrongWithAManifest) {
   rig_.cluster_.Apply(object);
   rig_.Settle();
   EXPECT_EQ(Status("Ready"), ConditionStatus::kTrue);
-  object.problem = MakeProblem("ManifestInvalid", "spec.handlr: no such field");
+  object.problem = v1::MakeProblem("runtime", "ManifestInvalid", "spec.handlr: no such field");
   rig_.cluster_.Apply(object);
   rig_.Settle();
   EXPECT_EQ(Status("Ready"), ConditionStatus::kTrue) << "the last good one serves";

@@ -346,6 +346,20 @@ std::optional<v1::Problem> Reconciliation::Unavailable() const {
   return std::nullopt;
 }
 
+std::string Reconciliation::Starting() const {
+  std::string starting;
+  for (const auto& [name, replica] : state_.replicas) {
+    if (IsEndpoint(replica)) return "";
+    if (replica.call == ReplicaState::Call::kLoad) {
+      starting = fmt::format("replica {} loads its module and runs create()", name);
+    } else if (starting.empty() && replica.stage == ReplicaStage::kServing &&
+               replica.seen.phase == ReplicaPhase::kStarting && !replica.seen.reason.empty()) {
+      starting = fmt::format("replica {}: {}", name, replica.seen.reason);
+    }
+  }
+  return starting;
+}
+
 void Reconciliation::Publish() {
   const FunctionSpec& spec = state_.object.function->spec;
   v1::FunctionRoute route;
@@ -370,6 +384,7 @@ void Reconciliation::Publish() {
   route.set_max_request_bytes(spec.max_request_bytes);
   route.set_hold_limit(options_.hold_limit);
   if (auto problem = Unavailable()) *route.mutable_unavailable() = *std::move(problem);
+  route.set_starting(Starting());
 
   const std::uint64_t version = parts_.routes.Put(route);
   state_.route_published = true;

@@ -60,6 +60,8 @@ class Reconciliation {
   const Revision* Target() const;
   // Why requests cannot be served at all; nothing if they can, or if that is still to be seen.
   std::optional<v1::Problem> Unavailable() const;
+  // What keeps the first endpoint from serving just now, for who waits in vain; "" if nothing is known.
+  std::string Starting() const;
   std::chrono::milliseconds Timeout() const;
 
   void StartLoad(const std::string& name, ReplicaState& replica, const Revision& revision);

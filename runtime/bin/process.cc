@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/descriptor_limit.h"
 #include "runtime/pool/folder_use.h"
 
 namespace mayfly::runtime {
@@ -36,11 +37,7 @@ void HardenProcess(bool parent_death) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
+  base::RaiseDescriptorLimit();
 }
 
 void BlockSignals() {
