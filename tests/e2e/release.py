@@ -1,0 +1,110 @@
+"""What tests of an installed Mayfly share: a release, load on its gateway, and what clients noticed."""
+
+import http.client
+import subprocess
+import sys
+import threading
+import time
+
+from cluster import layout, wait
+from e2e.case import ClusterCase
+
+CHART = layout.ROOT / "charts" / "mayfly"
+HELLO = (layout.ROOT / "examples" / "hello" / "function.yaml").read_text()
+
+
+class Load:
+    """One request after the other, each over a connection of its own, until it is told to end; on a thread."""
+
+    def __init__(self, address, path):
+        self.answered, self.failed = 0, []
+        self._address, self._path = address, path
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ends.set()
+        self._thread.join()
+
+    def await_more(self, count, seconds=60):
+        until = self.answered + count
+        wait.until(lambda: self.answered >= until, seconds, f"{count} more requests are answered; failed: {self.failed[:3]}")
+
+    def _run(self):
+        while not self._ends.is_set():
+            try:
+                status, body = get(self._address, self._path)
+            except OSError as error:
+                status, body = 0, repr(error)
+            if status == 200:
+                self.answered += 1
+            else:
+                self.failed.append(f"{status} {body}")
+
+
+def get(address, path, seconds=30):
+    """(status, body) of a GET, over a connection of its own."""
+    connection = http.client.HTTPConnection(address, 80, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except http.client.HTTPException as error:
+        raise OSError(repr(error)) from error
+    finally:
+        connection.close()
+
+
+class Release(ClusterCase):
+    """One release for all tests of a class, of what build/release has."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cluster.kubectl("label", "namespace", cls.namespace, "pod-security.kubernetes.io/enforce=restricted")
+        subprocess.run([sys.executable, layout.ROOT / "scripts" / "images", "--from-build"], check=True, timeout=1800)
+        begin = time.monotonic()
+        cls.helm("install", "mayfly", CHART, "--wait", "--timeout", "120s", "--take-ownership")
+        print(f"  helm install --wait took {time.monotonic() - begin:.1f} s", flush=True)
+        cls.addClassCleanup(cls.uninstall)
+        service = cls.cluster.get("service", "mayfly-gateway", cls.namespace)
+        cls.gateway = service["spec"]["clusterIP"]
+
+    @classmethod
+    def helm(cls, verb, *arguments):
+        return cls.cluster.helm(verb, *arguments, "--namespace", cls.namespace, seconds=180)
+
+    @classmethod
+    def uninstall(cls):
+        cls.helm("uninstall", "mayfly", "--wait")
+        cls.cluster.delete("crd", "functions.mayfly.dev")
+        cls.cluster.delete("crd", "runtimepools.mayfly.dev")
+
+    def kubectl(self, *arguments, seconds=60):
+        return self.cluster.kubectl(*arguments, "--namespace", self.namespace, seconds=seconds)
+
+    def serve(self, name, **changes):
+        """The example hello under another name, Ready. `changes`: field of spec: its YAML."""
+        text = HELLO.replace("name: hello", f"name: {name}").replace("/hello,", f"/{name},")
+        text += "".join(f"  {field}: {value}\n" for field, value in changes.items())
+        self.cluster.apply(text, self.namespace)
+        self.addCleanup(self.cluster.delete, "fn", name, self.namespace)
+        self.kubectl("wait", "--for=condition=Ready", f"fn/{name}", "--timeout=30s")
+
+    def pods(self, selector):
+        return [pod for pod in self.cluster.list("pods", self.namespace, selector) if "deletionTimestamp" not in pod["metadata"]]
+
+    def await_no_pods(self, name, seconds=60):
+        wait.until(lambda: not self.cluster.list("pods", self.namespace, f"mayfly.dev/function={name}"), seconds,
+                   f"the pods of {name} are gone", every=0.2)
+
+    def leader(self):
+        lease = self.cluster.get("lease", "mayfly-operator", self.namespace)
+        return lease["spec"]["holderIdentity"].partition("_")[0]
+
+    def await_ready(self, part):
+        self.kubectl("rollout", "status", f"deployment/mayfly-{part}", "--timeout=60s", seconds=70)
