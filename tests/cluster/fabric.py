@@ -8,7 +8,8 @@ from cluster.shell import run, succeeds
 
 def raise_bridge():
     if not succeeds("ip", "link", "show", layout.BRIDGE):
-        run("ip", "link", "add", layout.BRIDGE, "type", "bridge")
+        # Of its own: a bridge without one takes a port's, and when that node goes, the others send to nobody for seconds.
+        run("ip", "link", "add", layout.BRIDGE, "address", "02:6d:61:79:66:6c", "type", "bridge")
     run("ip", "address", "replace", f"{layout.HOST}/{layout.PREFIX}", "dev", layout.BRIDGE)
     run("ip", "link", "set", layout.BRIDGE, "up")
     if _forwarding_is_filtered() and not succeeds("iptables", "-C", *_BETWEEN_NODES):

@@ -16,9 +16,9 @@ HELLO = (layout.ROOT / "examples" / "hello" / "function.yaml").read_text()
 class Load:
     """One request after the other, each over a connection of its own, until it is told to end; on a thread."""
 
-    def __init__(self, address, path):
+    def __init__(self, address, path, seconds=30):
         self.answered, self.failed = 0, []
-        self._address, self._path = address, path
+        self._address, self._path, self._seconds = address, path, seconds
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -34,21 +34,25 @@ class Load:
         until = self.answered + count
         wait.until(lambda: self.answered >= until, seconds, f"{count} more requests are answered; failed: {self.failed[:3]}")
 
+    def run_for(self, seconds):
+        self._ends.wait(seconds)
+
     def _run(self):
         while not self._ends.is_set():
+            begin = time.monotonic()
             try:
-                status, body = get(self._address, self._path)
+                status, body = get(self._address, self._path, self._seconds)
             except OSError as error:
                 status, body = 0, repr(error)
             if status == 200:
                 self.answered += 1
             else:
-                self.failed.append(f"{status} {body}")
+                self.failed.append(f"{status} {body} after {time.monotonic() - begin:.1f} s")
 
 
 def get(address, path, seconds=30):
-    """(status, body) of a GET, over a connection of its own."""
-    connection = http.client.HTTPConnection(address, 80, timeout=seconds)
+    """(status, body) of a GET from HOST or HOST:PORT, over a connection of its own."""
+    connection = http.client.HTTPConnection(address, timeout=seconds)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
