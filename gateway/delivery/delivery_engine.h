@@ -1,0 +1,147 @@
+// The DeliveryEngine is the one path of every event, whatever its source: accept, store where the source does not keep
+// it, deliver, settle.
+//
+// It makes the sources of the triggers that the operator tells it of, and ends them when they go; see TriggerDelivery
+// for what it does with their events, and source.h for what it promises to sources.
+//
+// Thread-safe. One thread, `events`, on which everything happens; other threads hand it tasks, and it never blocks. A
+// second one, `event-janitor`, waits for sources that end. Locks, each held alone and never while calling out: the
+// inbox's, that of the janitor's list, that of the snapshot.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/status.h"
+#include "gateway/delivery/engine_context.h"
+#include "gateway/delivery/trigger_delivery.h"
+#include "gateway/sources/source_factory.h"
+#include "gateway/store/event_store.h"
+#include "mayfly/v1/control.pb.h"
+
+namespace mayfly::gateway {
+
+// The trigger of asynchronous invocations of a function: no manifest can name one like this.
+inline constexpr char kAsyncTrigger[] = "_async";
+
+// How many events there were, and what became of them: accepted = settled + dead_lettered + pending.
+struct EventSums {
+  TriggerState state;
+  std::uint64_t accepted = 0;
+  std::uint64_t settled = 0;
+  std::uint64_t dead_lettered = 0;
+  std::uint64_t pending = 0;
+};
+
+class DeliveryEngine {
+ public:
+  // `store` may be null: then only durable sources have events, and dead letters stay at them. Everything given by
+  // reference or pointer must outlive the engine.
+  DeliveryEngine(DeliveryOptions options, Dispatcher& dispatcher, EventStore* store,
+                 SourceFactories factories, const base::Clock& clock, base::Metrics& metrics);
+  // Stops at once if Stop() was not called.
+  ~DeliveryEngine();
+
+  // Starts the thread. A test leaves that out and calls Turn().
+  void Start();
+
+  // Takes new routes, in the order of the calls.
+  void Apply(const v1::RouteUpdate& update);
+
+  // Stores an event and has it delivered: `done` comes once it is durable. kFailedPrecondition without a store.
+  void Accept(NewEvent event, EventStore::Callback<Accepted> done);
+  // Takes back an event that was accepted: one that runs is stopped. kNotFound once it has its outcome.
+  void Cancel(const std::string& record, EventStore::Done done);
+
+  // Every trigger that there is, and what became of its events. As of at most a second ago.
+  std::vector<EventSums> Sums() const;
+
+  EventStore* store() const { return context_.store; }
+
+  // In order: sources push no more; what has not started goes back to its origin; what runs gets its outcome until
+  // `deadline`, and is given back then; what is settled is told. Idempotent.
+  void Stop(std::chrono::steady_clock::time_point deadline);
+
+  // One round of the thread's work, for tests: returns when the next is due.
+  std::optional<base::MonotonicTime> Turn();
+  bool HasTasks() const { return !context_.inbox->empty(); }
+
+ private:
+  struct Function {
+    std::shared_ptr<FunctionSlots> slots = std::make_shared<FunctionSlots>();
+    std::map<std::string, std::shared_ptr<TriggerDelivery>> triggers;
+    std::map<std::string, v1::EventTrigger> wanted;  // as the route says
+    std::map<std::string, std::string> running;      // settings of the source that runs, by trigger
+  };
+
+  void OnUpdate(const v1::RouteUpdate& update);
+  void SetFunction(const v1::FunctionRoute& route);
+  void RemoveFunction(const std::string& name);
+  // Makes the trigger's source as it is wanted, once the one before has ended.
+  void StartTrigger(Function& function, const std::string& name);
+  void MakeSource(Function& function, const TriggerKey& key, const v1::EventTrigger& trigger,
+                  const std::string& cursor);
+  TriggerDelivery& TriggerOf(Function& function, const TriggerKey& key);
+  void RetireTrigger(Function& function, const std::string& name);
+  void OnDue(const TriggerKey& key);
+  void CollectRetired();
+  void AskCounts(base::MonotonicTime now);
+  void Publish();
+  void Run(const std::stop_token& stop);
+  // The rest of the work, up to `deadline`; what is not done then is given back.
+  void Drain(std::chrono::steady_clock::time_point deadline);
+  bool Drained() const;
+  void RunJanitor(const std::stop_token& stop);
+  std::vector<TriggerDelivery*> Everyone() const;
+  SourceFactory* FactoryOf(const v1::EventTrigger& trigger);
+
+  EngineContext context_;
+  const SourceFactories factories_;
+  base::Metrics& metrics_;
+
+  // On the engine's thread.
+  std::map<std::string, Function> functions_;
+  std::set<TriggerKey> stored_;  // triggers that the store has events of
+  struct Retired {
+    std::shared_ptr<TriggerDelivery> trigger;
+    bool ending = false;  // its source is with the janitor
+  };
+  std::vector<Retired> retired_;
+  std::set<TriggerKey> ending_;  // whose source is not gone yet
+  std::map<TriggerDelivery*, base::MonotonicTime> timers_;
+  std::map<TriggerKey, TriggerCounts> counts_;
+  std::map<TriggerKey, TriggerState> gone_;  // what triggers that are gone have counted
+  base::MonotonicTime count_at_{};
+  bool counting_ = false;
+  bool changed_ = false;  // since counts were asked for
+  bool stopping_ = false;
+  std::map<TriggerKey, EventSums> exported_;
+
+  mutable std::mutex sums_mutex_;
+  std::vector<EventSums> sums_;  // guarded by sums_mutex_
+
+  struct Ending {
+    std::unique_ptr<EventSource> source;
+    std::shared_ptr<TriggerDelivery> trigger;  // its sink
+    base::MonotonicTime deadline;
+  };
+  std::mutex janitor_mutex_;
+  std::condition_variable_any janitor_changed_;
+  std::vector<Ending> endings_;  // guarded by janitor_mutex_
+
+  std::jthread janitor_;
+  std::jthread thread_;
+};
+
+}  // namespace mayfly::gateway
