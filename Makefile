@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run test tidy tsan
+.PHONY: asan bench bench-cluster build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -30,6 +30,11 @@ bench: ## Measure against bare gRPC, Beast, cpp-httplib and workerd; build/bench
 	@scripts/install-packages bench
 	@scripts/build release all mayfly_benchmarks
 	@tests/bench/run
+
+bench-cluster: ## Measure on a real Kubernetes, as root; build/bench/cluster.json
+	@scripts/install-packages bench cluster test
+	@scripts/build release all mayfly_benchmarks
+	@tests/bench/run_cluster
 
 chaos: ## 100,000 requests while workers and runtimes are killed; build/chaos/storm.json
 	@scripts/install-packages test

@@ -19,7 +19,7 @@ struct ProgramOptions {
   std::string admin_address;
   std::string base_url;
   int workers = 4;
-  double queries_per_second = 50;
+  double queries_per_second = 100;
   base::log::Level log_level = base::log::Level::kInfo;
   base::log::Format log_format = base::log::Format::kLogfmt;
 };

@@ -21,6 +21,13 @@ GOALS = {
     "runtime_idle_pss_mb": ("MB", "<= 12"),
     "worker_pss_mb": ("MB", "<= 1"),
     "crash_to_next_answer_p99_ms": ("ms", "<= 10"),
+    # In a cluster.
+    "apply_to_ready_over_pod_start": ("ratio", "<= 2"),
+    "reconcile_1000_s": ("s", "<= 20"),
+    "operator_rss_mb_1000": ("MB", "<= 60"),
+    "watch_lag_p99_ms": ("ms", "<= 50"),
+    "operator_restart_failed_requests": ("requests", "<= 0"),
+    "apiserver_outage_failed_requests": ("requests", "<= 0"),
 }
 
 
