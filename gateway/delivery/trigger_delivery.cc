@@ -311,6 +311,8 @@ std::optional<base::MonotonicTime> TriggerDelivery::Pump(base::MonotonicTime now
     SendOutcomes(std::exchange(failed_outcomes_, {}));
   }
   StartDeliveries(now);
+  // Also while paused: the pause may end before a slot is free.
+  if (slots_->in_flight >= slots_->limit && queue_.size() > queue_.running()) slots_->waiting.insert(this);
   if (!retiring_) {
     if (source_ != nullptr && traits_.durable) {
       const std::size_t room = Room();
@@ -351,10 +353,7 @@ std::optional<base::MonotonicTime> TriggerDelivery::Pump(base::MonotonicTime now
 void TriggerDelivery::StartDeliveries(base::MonotonicTime now) {
   const BatchLimits limits = Limits();
   while (!retiring_ && slots_->serves() && now >= paused_until_) {
-    if (slots_->in_flight >= slots_->limit) {
-      slots_->waiting.insert(this);
-      return;
-    }
+    if (slots_->in_flight >= slots_->limit) return;
     if (trigger_.max_in_flight() > 0 && deliveries_.size() >= trigger_.max_in_flight()) return;
     std::vector<PendingEvent*> events = queue_.Take(limits, now);
     if (events.empty()) return;
