@@ -1,23 +1,16 @@
 #include <httplib.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
-#include "absl/types/optional.h"
+#include "cli/call.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
 #include "cli/instance.h"
@@ -43,23 +36,6 @@ struct Target {
   std::string path;
 };
 
-absl::StatusOr<std::string> ReadStream(std::istream& stream, const std::string& name) {
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (stream.bad()) return absl::DataLossError(absl::StrCat("cannot read ", name));
-  return text;
-}
-
-// The body that -d means: text, @file, or - for standard input.
-absl::StatusOr<std::string> ReadBody(const std::string& given) {
-  if (given == "-" || given == "@-") return ReadStream(std::cin, "standard input");
-  if (given.empty() || given.front() != '@') return given;
-  std::ifstream file(given.substr(1), std::ios::binary);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat("cannot open ", given.substr(1), ": ", std::strerror(errno)));
-  }
-  return ReadStream(file, given.substr(1));
-}
-
 absl::StatusOr<Target> FindTarget(const InvokeOptions& options) {
   if (absl::StartsWith(options.target, "https://")) {
     return absl::InvalidArgumentError("`mayfly invoke` speaks plain HTTP: give a name, or an http:// URL");
@@ -79,40 +55,6 @@ absl::StatusOr<Target> FindTarget(const InvokeOptions& options) {
   std::string path = options.path;
   if (!path.empty() && path.front() != '/' && path.front() != '?') path.insert(0, "/");
   return Target{instance->url(), absl::StrCat("/_mayfly/functions/", key, path)};
-}
-
-std::string Header(const httplib::Response& response, const char* name) {
-  return response.get_header_value(name);
-}
-
-// "resize OK 200 · 12.3 ms wall · 11.0 ms CPU · 34.5 MB peak · cold"
-std::string Summary(const httplib::Response& response, double client_ms) {
-  const bool good = response.status < 400;
-  std::string text =
-      absl::StrCat(Paint(good ? "OK" : "FAILED", good ? Colour::kGreen : Colour::kRed), " ", response.status);
-  const std::string wall = Header(response, "Mayfly-Wall-Ms");
-  if (!wall.empty()) absl::StrAppend(&text, ", ", wall, " ms wall");
-  const std::string cpu = Header(response, "Mayfly-Cpu-Ms");
-  if (!cpu.empty()) absl::StrAppend(&text, ", ", cpu, " ms CPU");
-  const std::string rss = Header(response, "Mayfly-Peak-Rss-Bytes");
-  double bytes = 0;
-  if (absl::SimpleAtod(rss, &bytes) && bytes > 0) {
-    constexpr double kMegabyte = 1e6;
-    absl::StrAppend(&text, ", ", absl::StrFormat("%.1f MB peak", bytes / kMegabyte));
-  }
-  if (Header(response, "Mayfly-Cold") == "true") absl::StrAppend(&text, ", cold start");
-  absl::StrAppend(&text, absl::StrFormat(", %.1f ms in all", client_ms));
-  const std::string id = Header(response, "Mayfly-Invocation-Id");
-  if (!id.empty()) absl::StrAppend(&text, ", id ", id);
-  return text;
-}
-
-// What an error body of the gateway says, if it is one.
-std::string Explanation(const httplib::Response& response) {
-  const auto json = nlohmann::json::parse(response.body, nullptr, false);
-  if (!json.is_object() || !json.contains("reason") || !json.contains("message")) return "";
-  if (!json["reason"].is_string() || !json["message"].is_string()) return "";
-  return absl::StrCat(json["reason"].get<std::string>(), ": ", json["message"].get<std::string>());
 }
 
 std::string WhyNoAnswer(httplib::Error error) {
@@ -139,13 +81,10 @@ int Invoke(const InvokeOptions& options) {
   request.path = target->path;
   request.body = *body;
   request.set_header("Mayfly-Metering", "true");
-  for (const std::string& header : options.headers) {
-    const std::size_t colon = header.find(':');
-    if (colon == std::string::npos || colon == 0) {
-      return Fail(absl::StrCat("header \"", header, "\" is not NAME: VALUE"), kExitUsage);
-    }
-    const std::string value(absl::StripAsciiWhitespace(absl::string_view(header).substr(colon + 1)));
-    request.set_header(header.substr(0, colon).c_str(), value.c_str());
+  for (const std::string& text : options.headers) {
+    const auto header = ParseHeader(text);
+    if (!header.ok()) return Fail(header.status(), kExitUsage);
+    request.set_header(header->first.c_str(), header->second.c_str());
   }
   if (options.has_body && !request.has_header("Content-Type")) {
     request.set_header("Content-Type", "application/octet-stream");
@@ -158,21 +97,15 @@ int Invoke(const InvokeOptions& options) {
   client.set_write_timeout(options.timeout_seconds);
   client.set_url_encode(false);
   const auto start = std::chrono::steady_clock::now();
-  const httplib::Result result = client.send(request);
+  httplib::Result result = client.send(request);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
   if (!result) {
     return Fail(absl::StrCat(target->origin, " gave no answer: ", WhyNoAnswer(result.error())),
                 result.error() == httplib::Error::Connection ? kExitNothingRuns : kExitFunctionFailed);
   }
-  std::fwrite(result->body.data(), 1, result->body.size(), stdout);
-  if (!result->body.empty() && result->body.back() != '\n' && ::isatty(STDOUT_FILENO) == 1)
-    std::fputc('\n', stdout);
-  std::fflush(stdout);
-  if (!options.quiet) std::fprintf(stderr, "%s\n", Summary(*result, took.count()).c_str());
-  if (result->status < 400) return kExitOk;
-  const std::string why = Explanation(*result);
-  if (!why.empty()) std::fprintf(stderr, "%s\n", why.c_str());
-  return kExitFunctionFailed;
+  CallAnswer answer{.status = result->status, .headers = {}, .body = std::move(result->body)};
+  for (const auto& [name, value] : result->headers) answer.headers[absl::AsciiStrToLower(name)] = value;
+  return TellAnswer(answer, took.count(), options.quiet);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "base/lock_checks.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
+#include "cli/plugin.h"
 #include "cli/terminal.h"
 #include "cli/usage.h"
 
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   mayfly::base::SkipLockChecks();
   using namespace mayfly::cli;  // NOLINT: this is the program's front page
   std::signal(SIGPIPE, SIG_IGN);
+  if (argc > 0 && IsPlugin(argv[0])) return RunPlugin(argc, argv);
   CLI::App app("mayfly runs native functions: shared objects that answer events.", "mayfly");
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", "mayfly " MAYFLY_VERSION);

@@ -157,6 +157,10 @@ std::size_t OnHeader(char* data, std::size_t, std::size_t size, void* context) {
   transfer.last_byte = std::chrono::steady_clock::now();
   const absl::string_view line(data, size);
   if (line == "\r\n" && transfer.IsSuccess() && transfer.options.on_begin) transfer.options.on_begin();
+  if (const std::size_t colon = line.find(':'); transfer.options.keep_headers && colon != line.npos) {
+    const absl::string_view value = absl::StripAsciiWhitespace(line.substr(colon + 1));
+    transfer.response.headers[absl::AsciiStrToLower(line.substr(0, colon))] = std::string(value);
+  }
   constexpr absl::string_view kRetryAfter = "retry-after:";
   if (line.size() > kRetryAfter.size() &&
       absl::EqualsIgnoreCase(line.substr(0, kRetryAfter.size()), kRetryAfter)) {
@@ -228,7 +232,9 @@ class CurlTransport::Connection {
       headers.Add("Content-Type: " + request.content_type);
       headers.Add("Expect:");
     }
-    headers.Add("Accept: application/json");
+    if (request.method == "HEAD") Set(CURLOPT_NOBODY, 1L);
+    headers.Add("Accept: " + request.accept);
+    for (const auto& [name, value] : request.headers) headers.Add(absl::StrCat(name, ": ", value));
     headers.Add("User-Agent: " + user_agent);
     for (const std::string& header : identity.headers) headers.Add(header);
   }

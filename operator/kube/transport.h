@@ -12,10 +12,12 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -28,12 +30,16 @@ struct HttpRequest {
   std::string target = {};  // path and query
   std::string body = {};
   std::string content_type = {};  // of the body
+  std::string accept = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers = {};  // more of them
 };
 
 struct HttpResponse {
   int code = 0;
   std::string body = {};
   std::optional<std::chrono::seconds> retry_after = {};
+  // If TransferOptions::keep_headers; names in lower case.
+  std::map<std::string, std::string> headers = {};
 };
 
 struct TransferOptions {
@@ -41,6 +47,7 @@ struct TransferOptions {
   std::stop_token stop = {};
   // The connection is given up if no byte comes for so long; 0: only the deadline counts.
   std::chrono::milliseconds idle_timeout{0};
+  bool keep_headers = false;
   // Told once, when the head of a 2xx answer is there.
   std::function<void()> on_begin = {};
   // Gets the body of a 2xx answer as it comes, which is then not kept. Returns false to end the transfer,

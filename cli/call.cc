@@ -1,0 +1,96 @@
+#include "cli/call.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/exit_codes.h"
+#include "cli/terminal.h"
+
+namespace mayfly::cli {
+namespace {
+
+absl::StatusOr<std::string> ReadStream(std::istream& stream, const std::string& name) {
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (stream.bad()) return absl::DataLossError(absl::StrCat("cannot read ", name));
+  return text;
+}
+
+std::string Header(const CallAnswer& response, const char* name) {
+  const auto found = response.headers.find(name);
+  return found == response.headers.end() ? "" : found->second;
+}
+
+// "resize OK 200 · 12.3 ms wall · 11.0 ms CPU · 34.5 MB peak · cold"
+std::string Summary(const CallAnswer& response, double client_ms) {
+  const bool good = response.status < 400;
+  std::string text =
+      absl::StrCat(Paint(good ? "OK" : "FAILED", good ? Colour::kGreen : Colour::kRed), " ", response.status);
+  const std::string wall = Header(response, "mayfly-wall-ms");
+  if (!wall.empty()) absl::StrAppend(&text, ", ", wall, " ms wall");
+  const std::string cpu = Header(response, "mayfly-cpu-ms");
+  if (!cpu.empty()) absl::StrAppend(&text, ", ", cpu, " ms CPU");
+  const std::string rss = Header(response, "mayfly-peak-rss-bytes");
+  double bytes = 0;
+  if (absl::SimpleAtod(rss, &bytes) && bytes > 0) {
+    constexpr double kMegabyte = 1e6;
+    absl::StrAppend(&text, ", ", absl::StrFormat("%.1f MB peak", bytes / kMegabyte));
+  }
+  if (Header(response, "mayfly-cold") == "true") absl::StrAppend(&text, ", cold start");
+  absl::StrAppend(&text, absl::StrFormat(", %.1f ms in all", client_ms));
+  const std::string id = Header(response, "mayfly-invocation-id");
+  if (!id.empty()) absl::StrAppend(&text, ", id ", id);
+  return text;
+}
+
+// What an error body of the gateway says, if it is one.
+std::string Explanation(const CallAnswer& response) {
+  const auto json = nlohmann::json::parse(response.body, nullptr, false);
+  if (!json.is_object() || !json.contains("reason") || !json.contains("message")) return "";
+  if (!json["reason"].is_string() || !json["message"].is_string()) return "";
+  return absl::StrCat(json["reason"].get<std::string>(), ": ", json["message"].get<std::string>());
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadBody(const std::string& given) {
+  if (given == "-" || given == "@-") return ReadStream(std::cin, "standard input");
+  if (given.empty() || given.front() != '@') return given;
+  std::ifstream file(given.substr(1), std::ios::binary);
+  if (!file) {
+    return absl::NotFoundError(absl::StrCat("cannot open ", given.substr(1), ": ", std::strerror(errno)));
+  }
+  return ReadStream(file, given.substr(1));
+}
+
+absl::StatusOr<std::pair<std::string, std::string>> ParseHeader(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos || colon == 0)
+    return absl::InvalidArgumentError(absl::StrCat("header \"", text, "\" is not NAME: VALUE"));
+  return std::pair(text.substr(0, colon),
+                   std::string(absl::StripAsciiWhitespace(absl::string_view(text).substr(colon + 1))));
+}
+
+int TellAnswer(const CallAnswer& answer, double client_ms, bool quiet) {
+  std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
+  if (!answer.body.empty() && answer.body.back() != '\n' && ::isatty(STDOUT_FILENO) == 1)
+    std::fputc('\n', stdout);
+  std::fflush(stdout);
+  if (!quiet) std::fprintf(stderr, "%s\n", Summary(answer, client_ms).c_str());
+  if (answer.status < 400) return kExitOk;
+  const std::string why = Explanation(answer);
+  if (!why.empty()) std::fprintf(stderr, "%s\n", why.c_str());
+  return kExitFunctionFailed;
+}
+
+}  // namespace mayfly::cli

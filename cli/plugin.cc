@@ -1,0 +1,238 @@
+#include "cli/plugin.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/call.h"
+#include "cli/cluster.h"
+#include "cli/command.h"
+#include "cli/exit_codes.h"
+#include "cli/function_table.h"
+#include "cli/in_cluster.h"
+#include "cli/terminal.h"
+#include "cli/usage.h"
+
+namespace mayfly::cli {
+namespace {
+
+// Runs `what` in the cluster that the flags name.
+int In(const ClusterFlags& flags, const std::function<absl::StatusOr<int>(const Cluster&)>& what) {
+  const absl::StatusOr<std::unique_ptr<Cluster>> cluster = Cluster::Open(flags);
+  if (!cluster.ok()) return Fail(cluster.status(), kExitNothingRuns);
+  const absl::StatusOr<int> code = what(**cluster);
+  if (code.ok()) return *code;
+  if (absl::IsNotFound(code.status())) return Fail(code.status(), kExitNotFound);
+  return Fail(code.status(), absl::IsUnavailable(code.status()) || absl::IsDeadlineExceeded(code.status())
+                                 ? kExitNothingRuns
+                                 : kExitFailed);
+}
+
+struct GetOptions {
+  std::string name;
+  ShowOptions show;
+  bool watch = false;
+};
+
+absl::StatusOr<int> Get(const Cluster& cluster, const ClusterFlags& flags, GetOptions options) {
+  options.show.space = flags.all_spaces ? "" : SpaceOf(cluster, options.name);
+  std::string before;
+  for (;;) {
+    const absl::StatusOr<std::string> json =
+        options.name.empty() ? ListFunctions(cluster, flags.all_spaces ? "" : cluster.space())
+                             : ReadFunction(cluster, options.name);
+    if (!json.ok()) return json.status();
+    const absl::StatusOr<std::string> text = ShowFunctions(*json, options.show);
+    if (!text.ok()) return text.status();
+    if (*text != before) {
+      if (!before.empty() && options.show.output == "table") std::fputc('\n', stdout);
+      std::fputs(text->c_str(), stdout);
+      std::fflush(stdout);
+      before = *text;
+    }
+    if (!options.watch || std::ferror(stdout) != 0) return kExitOk;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+}
+
+void AddGet(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
+  CLI::App* const command = app.add_subcommand("get", "List functions with what they have used, or show one");
+  const auto options = std::make_shared<GetOptions>();
+  command->add_option("NAME", options->name, "A function: name or namespace/name")->type_name("");
+  command->add_option("-o,--output", options->show.output, "table, name, json or yaml")
+      ->check(CLI::IsMember({"json", "name", "table", "yaml"}))
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  command->add_flag("-A,--all-namespaces", flags->all_spaces, "Those of every namespace");
+  command->add_flag("-w,--watch", options->watch, "Print again whenever something changed");
+  command->callback([&action, flags, options] {
+    action = [flags, options] {
+      return In(*flags, [&](const Cluster& cluster) { return Get(cluster, *flags, *options); });
+    };
+  });
+}
+
+void AddLogs(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
+  CLI::App* const command = app.add_subcommand("logs", "Show what a function's pods wrote");
+  const auto options = std::make_shared<LogsRequest>();
+  command->add_option("NAME", options->name, "The function: name or namespace/name")
+      ->required()
+      ->type_name("");
+  command->add_flag("-f,--follow", options->follow,
+                    "Go on with what comes, of pods that come too, until Ctrl-C");
+  command->add_option("--tail", options->tail, "How many of the newest lines of each pod to begin with")
+      ->check(CLI::Range(0, 100'000))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_flag("--prefix", options->prefix, "Begin each line with the pod that wrote it");
+  command->callback([&action, flags, options] {
+    action = [flags, options] {
+      return In(*flags, [&](const Cluster& cluster) { return ShowLogs(cluster, *options); });
+    };
+  });
+}
+
+struct InvokeOptions {
+  std::string name;
+  std::string body;
+  bool has_body = false;
+  std::string method;
+  std::vector<std::string> headers;
+  std::string path;
+  bool quiet = false;
+  int timeout_seconds = 300;
+};
+
+absl::StatusOr<int> Invoke(const Cluster& cluster, const InvokeOptions& options) {
+  const absl::StatusOr<std::string> path = PathOfFunction(cluster, options.name, options.path);
+  if (!path.ok()) return path.status();
+  Cluster::Call call;
+  call.method = options.method.empty() ? (options.has_body ? "POST" : "GET") : options.method;
+  call.path = *path;
+  call.timeout = std::chrono::seconds(options.timeout_seconds);
+  call.headers.emplace_back("Mayfly-Metering", "true");
+  if (options.has_body) {
+    absl::StatusOr<std::string> body = ReadBody(options.body);
+    if (!body.ok()) return body.status();
+    call.body = *std::move(body);
+  }
+  for (const std::string& text : options.headers) {
+    const auto header = ParseHeader(text);
+    if (!header.ok()) return Fail(header.status(), kExitUsage);
+    call.headers.push_back(*header);
+  }
+  const auto start = std::chrono::steady_clock::now();
+  absl::StatusOr<Cluster::Answer> answer = cluster.Send(call);
+  if (!answer.ok()) return answer.status();
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  return TellAnswer(
+      {.status = answer->status, .headers = std::move(answer->headers), .body = std::move(answer->body)},
+      took.count(), options.quiet);
+}
+
+void AddInvoke(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
+  CLI::App* const command =
+      app.add_subcommand("invoke", "Call a function through the API server, and see what that cost");
+  const auto options = std::make_shared<InvokeOptions>();
+  command->add_option("NAME", options->name, "The function: name or namespace/name")
+      ->required()
+      ->type_name("");
+  command
+      ->add_option_function<std::string>(
+          "-d,--data",
+          [options](const std::string& text) {
+            options->body = text;
+            options->has_body = true;
+          },
+          "Body: text, @FILE, or - for standard input")
+      ->type_name("BODY");
+  command->add_option("-X,--method", options->method, "Method; POST with a body, else GET")
+      ->type_name("METHOD");
+  command->add_option("-H,--header", options->headers, "A header, NAME: VALUE; may be repeated")
+      ->type_name("HEADER")
+      ->take_all()
+      ->expected(1);
+  command->add_option("--path", options->path, "Path and query after the function's own: /a/b?c=d")
+      ->type_name("PATH");
+  command->add_flag("-q,--quiet", options->quiet, "Print the body only");
+  command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the answer")
+      ->check(CLI::Range(1, 86'400))
+      ->type_name("SECONDS")
+      ->capture_default_str();
+  command->callback([&action, flags, options] {
+    action = [flags, options] {
+      return In(*flags, [&](const Cluster& cluster) { return Invoke(cluster, *options); });
+    };
+  });
+}
+
+void AddWhy(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
+  CLI::App* const command = app.add_subcommand(
+      "why", "Say why a function is as it is: conditions, scaling, what failed last, events");
+  const auto name = std::make_shared<std::string>();
+  command->add_option("NAME", *name, "The function: name or namespace/name")->required()->type_name("");
+  command->callback([&action, flags, name] {
+    action = [flags, name] {
+      return In(*flags, [&](const Cluster& cluster) -> absl::StatusOr<int> {
+        const absl::StatusOr<std::string> text = Why(cluster, *name);
+        if (!text.ok()) return text.status();
+        std::fputs(text->c_str(), stdout);
+        return kExitOk;
+      });
+    };
+  });
+}
+
+}  // namespace
+
+bool IsPlugin(std::string_view program) {
+  const std::string_view name = program.substr(program.rfind('/') + 1);
+  return absl::StartsWith(absl::string_view(name.data(), name.size()), "kubectl-mayfly");
+}
+
+int RunPlugin(int argc, char** argv) {
+  CLI::App app("Functions of a cluster: what they use, say and answer.", "kubectl mayfly");
+  app.require_subcommand(0, 1);
+  app.fallthrough();  // kubectl takes its flags before and after the verb
+  app.set_version_flag("--version", "mayfly " MAYFLY_VERSION);
+  const auto flags = std::make_shared<ClusterFlags>();
+  app.add_option("-n,--namespace", flags->space, "The functions' namespace; default: the context's")
+      ->type_name("NAME");
+  app.add_option("--context", flags->context, "The context of the kubeconfig to use")->type_name("NAME");
+  app.add_option("--kubeconfig", flags->kubeconfig, "The kubeconfig; default: $KUBECONFIG, ~/.kube/config")
+      ->type_name("FILE");
+  app.footer(
+      "Examples:\n"
+      "  kubectl mayfly get -A\n"
+      "  kubectl mayfly invoke hello --path '?name=Ada'\n"
+      "  kubectl mayfly logs hello -f --prefix\n"
+      "  kubectl mayfly why hello\n"
+      "kubectl itself does the rest: apply, delete, describe fn, scale fn, explain fn.spec, get fn -w.");
+  Action action;
+  AddGet(app, action, flags);
+  AddInvoke(app, action, flags);
+  AddLogs(app, action, flags);
+  AddWhy(app, action, flags);
+  AddVersion(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return Fail(ExplainUsage(app, error.what(), argc > 1 ? argv[1] : ""), kExitUsage);
+  }
+  if (!action) {
+    std::fputs(app.help().c_str(), stderr);
+    return kExitUsage;
+  }
+  return action();
+}
+
+}  // namespace mayfly::cli
