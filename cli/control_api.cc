@@ -64,6 +64,7 @@ absl::StatusOr<FunctionView> ViewOf(const op::LocalCluster& cluster, const op::O
   view.object = *std::move(object);
   view.status = cluster.Status(key);
   if (std::optional<op::FunctionView> known = operator_.Describe(key)) {
+    if (view.status) view.status->usage = known->status.usage;  // newer than what was written
     view.decisions = std::move(known->decisions);
     view.events = std::move(known->events);
   }

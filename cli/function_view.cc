@@ -104,6 +104,11 @@ Json Status(const FunctionView& view) {
     json["readyReplicas"] = status.ready_replicas;
     json["revision"] = status.revision;
     json["scaling"] = {{"desired", status.desired_replicas}, {"reason", status.scaling_reason}};
+    if (status.usage) {
+      json["usage"] = {{"invocations", status.usage->invocations},
+                       {"wallMilliseconds", status.usage->wall_milliseconds},
+                       {"cpuMilliseconds", status.usage->cpu_milliseconds}};
+    }
     if (status.last_failure) {
       json["lastFailure"] = {{"time", Rfc3339(status.last_failure_time)},
                              {"reason", status.last_failure->reason()},

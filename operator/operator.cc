@@ -27,6 +27,7 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
       inlet_(std::make_shared<Inlet>()),
       queue_(clock),
       scaler_(clock, metrics, options_.scaling),
+      meter_(clock),
       routes_(gateways, options_.reconciler.epoch,
               [this](const std::string& function) { queue_.Add(function); }),
       loads_("op-load", kLoadThreads, kMaxWaiting),
@@ -36,6 +37,7 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
                    .replicas = replicas,
                    .routes = routes_,
                    .scaler = scaler_,
+                   .meter = meter_,
                    .queue = queue_,
                    .loads = loads_,
                    .drains = drains_,
@@ -103,6 +105,7 @@ void Operator::Stop() {
 
 void Operator::OnReport(const v1::GatewayReport& report) {
   for (const std::string& function : scaler_.Observe(report)) queue_.Add(function);
+  for (const Meter::Due& due : meter_.Observe(report)) queue_.AddAfter(due.function, due.at - clock_.Now());
   routes_.Observe(report);
   if (report.unreachable_replicas_size() > 0) reconciler_.OnReport(report);
 }

@@ -26,6 +26,7 @@
 #include "operator/controller/controller.h"
 #include "operator/controller/executor.h"
 #include "operator/controller/work_queue.h"
+#include "operator/metering/meter.h"
 #include "operator/reconcilers/function_reconciler.h"
 #include "operator/reconcilers/route_table.h"
 
@@ -85,6 +86,7 @@ class Operator {
   const std::shared_ptr<Inlet> inlet_;
   WorkQueue queue_;
   Scaler scaler_;
+  Meter meter_;
   RouteTable routes_;
   Executor loads_;
   Executor drains_;

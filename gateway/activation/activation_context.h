@@ -26,6 +26,8 @@ struct ActivationContext {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   // Invocations that have begun and have no result yet.
   std::atomic<std::int64_t> unfinished{0};
+  // Functions that have come so far, those that came again among them.
+  std::atomic<std::uint64_t> lives{0};
 };
 
 }  // namespace mayfly::gateway

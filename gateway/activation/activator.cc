@@ -170,6 +170,10 @@ void Activator::Stop(std::chrono::steady_clock::time_point deadline) {
     const std::unique_lock lock(mutex_);
     functions.swap(functions_);
   }
+  std::vector<std::shared_ptr<DemandReporter::Source>> sources;
+  sources.reserve(functions.size());
+  for (const auto& [name, function] : functions) sources.push_back(function);
+  parts_->demand.Flush(sources);
   for (const auto& [name, function] : functions) {
     function->Remove(kReasonShuttingDown, "the gateway is shutting down; send the request again",
                      /*abandon=*/true);

@@ -75,11 +75,12 @@ class ActivatorTest : public ::testing::Test {
   }
 
   Call Begin(const std::string& id, std::string body = "body", bool complete = true,
-             std::uint32_t timeout_ms = 10'000) {
+             std::uint32_t timeout_ms = 10'000, const std::string& trigger = "") {
     Call call;
     call.sink = std::make_shared<RecordingSink>();
     DispatchRequest request;
     request.route = std::make_shared<const v1::FunctionRoute>(route_);
+    request.trigger = trigger;
     request.start.set_invocation_id(id);
     request.start.set_timeout_ms(timeout_ms);
     request.start.set_window(1 << 20);

@@ -24,6 +24,62 @@ TEST_F(ActivatorTest, TakesAnInvocationToAReplicaAndItsAnswerBack) {
   EXPECT_EQ(call.sink->body(), "hello");
 }
 
+// What the last report that tells it says of the trigger.
+v1::TriggerUsage UsageIn(const std::vector<v1::GatewayReport>& reports, const std::string& trigger) {
+  v1::TriggerUsage last;
+  for (const auto& report : reports) {
+    for (const v1::Demand& demand : report.demand()) {
+      for (const v1::TriggerUsage& usage : demand.usage()) {
+        if (usage.trigger() == trigger) last = usage;
+      }
+    }
+  }
+  return last;
+}
+
+TEST_F(ActivatorTest, ReportsWhatInvocationsCostByTheirTrigger) {
+  AddReplica(1);
+  ASSERT_TRUE(Route({0}).ok());
+  for (const char* trigger : {"http", "http", "hook"}) {
+    Call call = Begin("one", "hello", true, 10'000, trigger);
+    ASSERT_TRUE(call.sink->WaitDone());
+  }
+  EXPECT_TRUE(WaitForDemand(0, 0));
+  EXPECT_TRUE(WaitForReport([&](const v1::GatewayReport& report) {
+    return UsageIn({report}, "http").invocations() == 2 && UsageIn({report}, "hook").invocations() == 1 &&
+           !report.instance().empty() && report.demand(0).usage_life() != 0;
+  }));
+  EXPECT_EQ(UsageIn(reports(), "http").wall_us(), 2 * FakeReplica::kWallUs);
+  EXPECT_EQ(UsageIn(reports(), "http").cpu_us(), 2 * FakeReplica::kCpuUs);
+  EXPECT_THAT(metrics_.Text(),
+              HasSubstr("mayfly_usage_invocations_total{function=\"test/echo\",trigger=\"http\"} 2"));
+}
+
+TEST_F(ActivatorTest, CountsAnInvocationWhoseCallerHasGoneAndNoneThatDidNotStart) {
+  FakeReplica& replica = AddReplica(1);
+  replica.Behave(Behaviour::kWait);
+  ASSERT_TRUE(Route({0}).ok());
+  Call call = Begin("gone", "hello", true, 10'000, "http");
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.started.size() == 1; }));
+  call.handle.reset();  // the fake says that it was cancelled
+  EXPECT_TRUE(WaitForReport(
+      [](const v1::GatewayReport& report) { return UsageIn({report}, "http").invocations() == 1; }));
+  replica.Behave(Behaviour::kRefuse);
+  Call refused = Begin("refused", "body", true, /*timeout_ms=*/50, "http");
+  ASSERT_TRUE(refused.sink->WaitDone());
+  EXPECT_TRUE(WaitForDemand(0, 0));
+  EXPECT_EQ(UsageIn(reports(), "http").invocations(), 1u);
+}
+
+TEST_F(ActivatorTest, ReportsWhatTheLastInvocationsCostBeforeItStops) {
+  AddReplica(1);
+  ASSERT_TRUE(Route({0}).ok());
+  Call call = Begin("last", "hello", true, 10'000, "http");
+  ASSERT_TRUE(call.sink->WaitDone());
+  activator_->Stop(clock_.Now());
+  EXPECT_EQ(UsageIn(reports(), "http").invocations(), 1u);
+}
+
 TEST_F(ActivatorTest, HoldsWhatComesBeforeTheFirstReplica) {
   ASSERT_TRUE(Route({}).ok());
   Call call = Begin("early");

@@ -1,14 +1,26 @@
 #include "gateway/activation/demand_reporter.h"
 
+#include <fmt/format.h>
+
+#include <random>
 #include <utility>
 
 #include "base/thread.h"
 
 namespace mayfly::gateway {
+namespace {
+
+std::string NewInstance() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+}  // namespace
 
 DemandReporter::DemandReporter(const base::Clock& clock, std::string gateway, Report report)
     : clock_(clock),
       gateway_(std::move(gateway)),
+      instance_(NewInstance()),
       report_(std::move(report)),
       thread_(base::StartThread("gw-demand", [this](const std::stop_token& stop) { Run(stop); })) {}
 
@@ -32,6 +44,16 @@ void DemandReporter::MarkChanged(std::shared_ptr<Source> source) {
   if (changed_.size() == 1) wake_.notify_one();
 }
 
+void DemandReporter::Flush(const std::vector<std::shared_ptr<Source>>& sources) {
+  const std::lock_guard sending(sending_);
+  v1::GatewayReport report;
+  for (const auto& source : sources) {
+    v1::Demand demand = source->ReadDemand();
+    if (demand.usage_size() > 0) *report.add_demand() = std::move(demand);
+  }
+  if (report.demand_size() > 0) Send(report);
+}
+
 void DemandReporter::Confirm(std::uint64_t epoch, std::uint64_t version) {
   const std::lock_guard lock(mutex_);
   confirmed_epoch_ = epoch;
@@ -50,6 +72,7 @@ void DemandReporter::SetUnreachable(const std::string& replica, bool unreachable
 
 void DemandReporter::Send(v1::GatewayReport& report) {
   report.set_gateway(gateway_);
+  report.set_instance(instance_);
   {
     const std::lock_guard lock(mutex_);
     report.set_confirmed_version(confirmed_);

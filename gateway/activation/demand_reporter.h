@@ -48,6 +48,8 @@ class DemandReporter {
   void PushNow(const std::shared_ptr<Source>& source);
   // Reports `source` within 100 ms.
   void MarkChanged(std::shared_ptr<Source> source);
+  // Reports what `sources` have cost, on the calling thread: there may be no later report.
+  void Flush(const std::vector<std::shared_ptr<Source>>& sources);
   // Tells, at once but on the reporter's thread, that routes up to `version` of the operator with `epoch` are in force.
   void Confirm(std::uint64_t epoch, std::uint64_t version);
   // Tells with each report which replicas cannot be reached.
@@ -63,6 +65,7 @@ class DemandReporter {
 
   const base::Clock& clock_;
   const std::string gateway_;
+  const std::string instance_;
   const Report report_;
 
   std::mutex sending_;  // one report at a time; taken before mutex_

@@ -46,6 +46,7 @@ void Endpoint::Assign(const std::shared_ptr<Invocation>& invocation) {
   Slot& slot = table_[index];
   slot.call = ++slot.generation << kIndexBits | index;
   slot.invocation = invocation;
+  slot.account = invocation->account;
   ++busy_;
   invocation->state = Invocation::State::kAssigned;
   invocation->endpoint = this;
@@ -86,7 +87,7 @@ void Endpoint::Cancel(const Invocation& invocation, bool forget) {
 Endpoint::Found Endpoint::Find(std::uint64_t call) const {
   const Slot* const slot = Lookup(call);
   if (slot == nullptr) return {};
-  return {true, slot->invocation};
+  return {true, slot->invocation, slot->account};
 }
 
 void Endpoint::Free(std::uint64_t call) {

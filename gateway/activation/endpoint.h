@@ -60,6 +60,7 @@ class Endpoint final : public ReplicaStream::Owner,
   struct Found {
     bool known = false;
     std::shared_ptr<Invocation> invocation;  // null if it was forgotten
+    std::uint32_t account = 0;               // as the invocation has it
   };
   Found Find(std::uint64_t call) const;
   // Ends the call and gives its slot back.
@@ -98,6 +99,7 @@ class Endpoint final : public ReplicaStream::Owner,
     std::uint64_t call = 0;  // 0: free
     std::uint64_t generation = 0;
     std::shared_ptr<Invocation> invocation;
+    std::uint32_t account = 0;
     bool queued = false;
     bool cancel_due = false;
     bool cancelled = false;

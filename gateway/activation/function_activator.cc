@@ -26,7 +26,10 @@ std::string Reason(const v1::ResponsePart& part) {
 }  // namespace
 
 FunctionActivator::FunctionActivator(ActivationContext& context, std::string name)
-    : context_(context), name_(std::move(name)), random_(std::hash<std::string>()(name_) | 1) {}
+    : context_(context),
+      name_(std::move(name)),
+      life_(context.lives.fetch_add(1, std::memory_order_relaxed) + 1),
+      random_(std::hash<std::string>()(name_) | 1) {}
 
 FunctionActivator::~FunctionActivator() = default;
 
@@ -37,6 +40,7 @@ void FunctionActivator::Begin(const InvocationRef& invocation, Departures* depar
   {
     const std::lock_guard lock(mutex_);
     metrics_.Resolve(context_.metrics, name_);
+    invocation->account = usage_.Of(context_.metrics, name_, invocation->trigger);
     context_.unfinished.fetch_add(1, std::memory_order_relaxed);
     if (!route_) {
       Finish(invocation, gone_, after);
@@ -235,7 +239,7 @@ void FunctionActivator::OnReply(Endpoint& endpoint, v1::ServeReply& reply, bool 
 
 void FunctionActivator::TakePart(Endpoint& endpoint, v1::ResponsePart& part, Afterwork& after) {
   const std::uint64_t call = part.call();
-  const auto [known, invocation] = endpoint.Find(call);
+  const auto [known, invocation, account] = endpoint.Find(call);
   if (!known) return;
   part.clear_call();
   if (!part.has_result()) {
@@ -247,6 +251,7 @@ void FunctionActivator::TakePart(Endpoint& endpoint, v1::ResponsePart& part, Aft
   const bool not_started = part.result().outcome() == v1::OUTCOME_NOT_STARTED;
   endpoint.Free(call);
   --busy_;
+  usage_.Charge(account, part.result());
   if (not_started) {
     Block(endpoint);
     last_refusal_ = Reason(part);
@@ -336,6 +341,8 @@ v1::Demand FunctionActivator::ReadDemand() {
   demand.set_busy(busy_);
   demand.set_held(static_cast<std::uint32_t>(held_.size()));
   demand.set_accepted_total(accepted_);
+  if (route_) usage_.FillIn(demand);  // of one that is gone, nobody asks any more
+  demand.set_usage_life(life_);
   told_zero_ = busy_ == 0 && held_.empty();
   if (metrics_.held != nullptr) {
     metrics_.held->Set(static_cast<double>(held_.size()));

@@ -29,10 +29,11 @@
 
 #include "base/status.h"
 #include "gateway/activation/activation_context.h"
+#include "gateway/activation/activation_metrics.h"
 #include "gateway/activation/afterwork.h"
 #include "gateway/activation/endpoint.h"
-#include "gateway/activation/function_metrics.h"
 #include "gateway/activation/invocation.h"
+#include "gateway/activation/usage_accounts.h"
 
 namespace mayfly::gateway {
 
@@ -103,6 +104,7 @@ class FunctionActivator final : public DemandReporter::Source,
 
   ActivationContext& context_;
   const std::string name_;
+  const std::uint64_t life_;
 
   std::mutex mutex_;
   // Guarded by mutex_:
@@ -118,7 +120,8 @@ class FunctionActivator final : public DemandReporter::Source,
   std::uint64_t random_;
   bool demand_changed_ = false;
   bool told_zero_ = true;  // the last report said so
-  FunctionMetrics metrics_;
+  ActivationMetrics metrics_;
+  UsageAccounts usage_;
 };
 
 }  // namespace mayfly::gateway

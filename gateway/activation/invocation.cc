@@ -35,6 +35,7 @@ Invocation::Invocation(std::shared_ptr<FunctionActivator> of, DispatchRequest re
     : function(std::move(of)),
       begun(now),
       deadline(now + TimeoutOf(request)),
+      trigger(std::move(request.trigger)),
       start(Encoded(request)),
       body(std::move(request.body)),
       body_complete(request.body_complete),

@@ -44,12 +44,14 @@ class Invocation final : public DeadlineWheel::Timer, public std::enable_shared_
   const std::shared_ptr<FunctionActivator> function;
   const base::MonotonicTime begun;
   const base::MonotonicTime deadline;
+  const std::string trigger;
   const std::string start;  // encoded, without timeout_ms; made after `deadline`, which needs it
 
   // What Dispatched asks without the lock.
   std::atomic<bool> done{false};
 
   State state = State::kHeld;
+  std::uint32_t account = 0;                                 // its trigger's place in its function's usage
   std::uint64_t sequence = 0;                                // its place in the function's order
   std::list<std::shared_ptr<Invocation>>::iterator held_at;  // valid in the queue only
   bool in_queue = false;

@@ -48,7 +48,7 @@ struct ControlClient::Impl {
     // Writes what the merger holds, unless a write is under way. REQUIRES: `lock` holds owner's mutex; it is released.
     void Flush(std::unique_lock<std::mutex>& lock) {
       if (writing_ || closed_ || !owner_.merger.pending()) return lock.unlock();
-      report_ = owner_.merger.Take();
+      report_ = owner_.merger.Take(owner_.leaving);
       report_.set_leaving(owner_.leaving);
       const bool last = owner_.leaving;
       writing_ = true;  // for ever, after the last one
@@ -77,9 +77,11 @@ struct ControlClient::Impl {
         return Close();
       }
       owner_.has_routes.store(true, std::memory_order_release);
-      if (!updates_.exchange(true)) {
+      {
         const std::lock_guard lock(owner_.mutex);
-        owner_.changed.notify_all();
+        if (update_.snapshot()) owner_.merger.KeepOnly(update_);
+        for (const std::string& function : update_.remove()) owner_.merger.Forget(function);
+        if (!updates_.exchange(true)) owner_.changed.notify_all();
       }
       StartRead(&update_);
     }

@@ -1,20 +1,28 @@
 #include "gateway/control/report_merger.h"
 
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 namespace mayfly::gateway {
+namespace {
+
+bool Wants(const v1::Demand& demand) { return demand.busy() + demand.held() != 0; }
+
+}  // namespace
 
 ReportMerger::ReportMerger(const std::string& gateway) { next_.set_gateway(gateway); }
 
 void ReportMerger::Add(const v1::GatewayReport& report) {
   for (const v1::Demand& demand : report.demand()) {
     news_[demand.function()] = demand;
-    if (demand.busy() + demand.held() != 0) {
+    if (Wants(demand) || demand.usage_size() > 0) {
       wanted_[demand.function()] = demand;
     } else {
       wanted_.erase(demand.function());
     }
   }
+  if (!report.instance().empty()) next_.set_instance(report.instance());
   next_.set_confirmed_epoch(report.confirmed_epoch());
   next_.set_confirmed_version(report.confirmed_version());
   *next_.mutable_unreachable_replicas() = report.unreachable_replicas();
@@ -26,11 +34,24 @@ void ReportMerger::StartAnew() {
   pending_ = true;
 }
 
-v1::GatewayReport ReportMerger::Take() {
+void ReportMerger::Forget(const std::string& function) {
+  const auto found = wanted_.find(function);
+  if (found != wanted_.end() && !Wants(found->second)) wanted_.erase(found);
+}
+
+void ReportMerger::KeepOnly(const v1::RouteUpdate& update) {
+  std::unordered_set<std::string_view> kept;
+  for (const v1::FunctionRoute& route : update.upsert()) kept.insert(route.function());
+  std::erase_if(wanted_,
+                [&](const auto& entry) { return !kept.contains(entry.first) && !Wants(entry.second); });
+}
+
+v1::GatewayReport ReportMerger::Take(bool all) {
   v1::GatewayReport report = next_;
-  for (auto& [function, demand] : news_) *report.add_demand() = std::move(demand);
-  news_.clear();
-  pending_ = false;
+  while (!news_.empty() && (all || static_cast<std::size_t>(report.demand_size()) < kFunctionsPerReport)) {
+    *report.add_demand() = std::move(news_.extract(news_.begin()).mapped());
+  }
+  pending_ = !news_.empty();
   return report;
 }
 

@@ -1,9 +1,10 @@
 // A ReportMerger holds what is to be told to the operator: the newest demand of each function, and the newest
 // confirmation.
 //
-// Bounded by the number of functions, however long nobody listens. Not thread-safe.
+// Bounded by the number of functions, however long nobody listens, if those that are gone are forgotten. Not thread-safe.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 
@@ -13,21 +14,29 @@ namespace mayfly::gateway {
 
 class ReportMerger {
  public:
+  // How many functions one report tells of.
+  static constexpr std::size_t kFunctionsPerReport = 2000;
+
   explicit ReportMerger(const std::string& gateway);
 
   // Takes in what is newer.
   void Add(const v1::GatewayReport& report);
-  // Whoever listens now has heard nothing: all that is not zero is to be told again.
+  // Whoever listens now has heard nothing: every demand that is not zero, and what every function has cost so far, is to
+  // be told again.
   void StartAnew();
+  // A function that is gone needs no telling again, once it wants nothing.
+  void Forget(const std::string& function);
+  // The same of all functions that `update`, a snapshot, does not have.
+  void KeepOnly(const v1::RouteUpdate& update);
   // Whether there is anything to tell.
   bool pending() const { return pending_; }
-  // All that is to be told.
-  v1::GatewayReport Take();
+  // What is to be told; of many functions there may be more, unless `all`.
+  v1::GatewayReport Take(bool all = false);
 
  private:
   v1::GatewayReport next_;                    // all but the demand
   std::map<std::string, v1::Demand> news_;    // by function
-  std::map<std::string, v1::Demand> wanted_;  // the last demand that was not zero, by function
+  std::map<std::string, v1::Demand> wanted_;  // the last demand that says something, by function
   bool pending_ = true;                       // the first report tells the gateway's name
 };
 

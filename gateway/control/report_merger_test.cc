@@ -45,5 +45,53 @@ TEST(ReportMerger, TellsANewListenerAllThatIsNotZero) {
   EXPECT_EQ(report.demand(0).function(), "a");
 }
 
+v1::GatewayReport Costs(const std::string& function, std::uint64_t invocations) {
+  v1::GatewayReport report = Wants(function, 0);
+  report.set_instance("i1");
+  report.mutable_demand(0)->add_usage()->set_invocations(invocations);
+  return report;
+}
+
+TEST(ReportMerger, TellsANewListenerWhatIdleFunctionsHaveCost) {
+  ReportMerger merger("gw-1");
+  merger.Add(Costs("a", 7));
+  merger.Take();
+  merger.StartAnew();
+  const v1::GatewayReport report = merger.Take();
+  ASSERT_EQ(report.demand_size(), 1);
+  EXPECT_EQ(report.demand(0).usage(0).invocations(), 7u);
+  EXPECT_EQ(report.instance(), "i1");
+}
+
+TEST(ReportMerger, KeepsNothingOfFunctionsThatAreGone) {
+  ReportMerger merger("gw-1");
+  for (const char* function : {"a", "b", "c"}) merger.Add(Costs(function, 1));
+  merger.Take();
+  merger.Forget("a");
+  v1::RouteUpdate snapshot;
+  snapshot.add_upsert()->set_function("c");
+  merger.KeepOnly(snapshot);
+  merger.StartAnew();
+  const v1::GatewayReport report = merger.Take();
+  ASSERT_EQ(report.demand_size(), 1);
+  EXPECT_EQ(report.demand(0).function(), "c");
+}
+
+TEST(ReportMerger, TellsOfManyFunctionsInSeveralReportsButForTheLast) {
+  ReportMerger merger("gw-1");
+  const std::size_t many = 2 * ReportMerger::kFunctionsPerReport + 1;
+  const auto add = [&] {
+    for (std::size_t i = 0; i < many; ++i) merger.Add(Costs("f" + std::to_string(i), 1));
+  };
+  add();
+  std::size_t told = 0;
+  int reports = 0;
+  for (; merger.pending(); ++reports) told += static_cast<std::size_t>(merger.Take().demand_size());
+  EXPECT_EQ(told, many);
+  EXPECT_EQ(reports, 3);
+  add();
+  EXPECT_EQ(static_cast<std::size_t>(merger.Take(/*all=*/true).demand_size()), many);
+}
+
 }  // namespace
 }  // namespace mayfly::gateway

@@ -36,6 +36,8 @@ class Departures;
 struct DispatchRequest {
   // The function's route as the router found it.
   std::shared_ptr<const v1::FunctionRoute> route;
+  // The trigger that it came by, whose account it goes to; "" if it was invoked by its function's name.
+  std::string trigger{};
   // start.timeout_ms is what is left of the function's timeout; it counts from Begin(), time held included.
   v1::Start start;
   std::string body;

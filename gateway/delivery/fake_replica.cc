@@ -106,6 +106,8 @@ struct FakeReplica::Impl final : v1::Runtime::Service {
     answer.mutable_head()->set_status(200);
     answer.set_data(call->body);
     answer.mutable_result()->set_outcome(v1::OUTCOME_OK);
+    answer.mutable_result()->mutable_metering()->set_wall_us(FakeReplica::kWallUs);
+    answer.mutable_result()->mutable_metering()->set_cpu_us(FakeReplica::kCpuUs);
     Reply(*call->stream, std::move(answer));
     --books.running;
     calls.erase(call);

@@ -18,6 +18,10 @@ namespace mayfly::gateway {
 
 class FakeReplica {
  public:
+  // What each invocation that it answers is said to have cost.
+  static constexpr std::uint64_t kWallUs = 1500;
+  static constexpr std::uint64_t kCpuUs = 700;
+
   enum class Behaviour {
     kAnswer,   // status 200 with the request's body, at once when it is complete
     kWait,     // started, then waits for Release()

@@ -372,6 +372,7 @@ void TriggerDelivery::Deliver(const std::vector<PendingEvent*>& events, bool bat
   const std::uint64_t number = next_delivery_++;
   DispatchRequest request;
   request.route = slots_->route;
+  request.trigger = key().trigger;
   request.start.set_invocation_id(NewRecordId(context_.WallMs()));
   MakeInvocation(events, batch, key().trigger, &request.start, &request.body);
   request.start.set_timeout_ms(slots_->route->timeout_ms() > 0 ? slots_->route->timeout_ms()

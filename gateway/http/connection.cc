@@ -331,6 +331,7 @@ Refusal Connection::Admit(const RequestHead& head) {
   start.set_attempt(1);
   start.set_window(kAnswerWindow);
   exchange.request.route = match.route;
+  exchange.request.trigger = match.trigger;
   return {};
 }
 

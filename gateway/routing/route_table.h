@@ -29,6 +29,8 @@ struct RouteMatch {
 
   Kind kind = Kind::kNotFound;
   std::shared_ptr<const v1::FunctionRoute> route;
+  // The trigger whose claim it was; "" if none was asked.
+  std::string trigger{};
   // Percent-decoded. Names are valid as long as the table.
   std::vector<std::pair<std::string_view, std::string>> parameters;
   // If the method is not allowed: those that are, sorted.
@@ -38,9 +40,9 @@ struct RouteMatch {
 class RouteTable {
  public:
   // Adds a claim of `route` to `pattern` at `host` ("" any, exact, or "*.suffix"), for `methods` (empty:
-  // all).
+  // all), by its trigger of that name.
   void Claim(std::string_view host, const PathPattern& pattern, std::vector<std::string> methods,
-             std::shared_ptr<const v1::FunctionRoute> route);
+             std::shared_ptr<const v1::FunctionRoute> route, std::string trigger = {});
   // Takes back every claim of `function` to `pattern` at `host`.
   void Unclaim(std::string_view host, const PathPattern& pattern, std::string_view function);
 

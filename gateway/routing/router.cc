@@ -106,7 +106,8 @@ void Router::Upsert(RouteTable& table, const v1::FunctionRoute& update) {
           {function, trigger.name(), "BadRoute", std::string(pattern.status().message())});
       continue;
     }
-    table.Claim(trigger.host(), *pattern, {trigger.methods().begin(), trigger.methods().end()}, route);
+    table.Claim(trigger.host(), *pattern, {trigger.methods().begin(), trigger.methods().end()}, route,
+                trigger.name());
     Slot slot{trigger.host(), pattern->Shape(), "*"};
     const auto claim = [&] {
       Claimants& claimants = claimants_[slot];

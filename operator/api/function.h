@@ -135,11 +135,24 @@ struct Condition {
   std::chrono::system_clock::time_point last_transition;
 };
 
+// How much of what one gateway has counted of a function is in the function's Usage.
+struct UsageMark {
+  std::string gateway;
+  std::string instance;   // of the gateway's process
+  std::int64_t life = 0;  // of the function at that gateway
+  std::int64_t invocations = 0;
+  std::int64_t wall_microseconds = 0;
+  std::int64_t cpu_microseconds = 0;
+
+  bool operator==(const UsageMark&) const = default;
+};
+
 // What a function has used up since it was made.
 struct Usage {
   std::int64_t invocations = 0;
   std::int64_t wall_milliseconds = 0;
   std::int64_t cpu_milliseconds = 0;
+  std::vector<UsageMark> counted{};  // for whoever goes on counting
 
   bool operator==(const Usage&) const = default;
 };

@@ -20,6 +20,35 @@ Json FailureToJson(const FunctionStatus& status) {
   return failure;
 }
 
+Json UsageToJson(const Usage& usage) {
+  Json json = {{"invocations", usage.invocations},
+               {"wallMilliseconds", usage.wall_milliseconds},
+               {"cpuMilliseconds", usage.cpu_milliseconds}};
+  for (const UsageMark& mark : usage.counted) {
+    json["counted"].push_back({{"gateway", mark.gateway},
+                               {"instance", mark.instance},
+                               {"life", mark.life},
+                               {"invocations", mark.invocations},
+                               {"wallMicroseconds", mark.wall_microseconds},
+                               {"cpuMicroseconds", mark.cpu_microseconds}});
+  }
+  return json;
+}
+
+std::vector<UsageMark> ReadMarks(const YamlNode* node) {
+  std::vector<UsageMark> marks;
+  if (node == nullptr || node->kind != YamlNode::Kind::kSequence) return marks;
+  for (const YamlNode& item : node->items) {
+    marks.push_back({.gateway = TextOr(FindEntry(&item, "gateway")),
+                     .instance = TextOr(FindEntry(&item, "instance")),
+                     .life = IntegerOr(FindEntry(&item, "life")),
+                     .invocations = IntegerOr(FindEntry(&item, "invocations")),
+                     .wall_microseconds = IntegerOr(FindEntry(&item, "wallMicroseconds")),
+                     .cpu_microseconds = IntegerOr(FindEntry(&item, "cpuMicroseconds"))});
+  }
+  return marks;
+}
+
 std::int32_t Replicas(const YamlNode* node) {
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(IntegerOr(node), 0, INT32_MAX));
 }
@@ -46,11 +75,7 @@ std::string FunctionStatusToJson(const FunctionStatus& status, std::string_view 
     return Json{{"desired", status.desired_replicas}, {"reason", CutText(status.scaling_reason, kMaxReason)}};
   });
   optional("lastFailure", status.last_failure.has_value(), [&] { return FailureToJson(status); });
-  optional("usage", status.usage.has_value(), [&] {
-    return Json{{"invocations", status.usage->invocations},
-                {"wallMilliseconds", status.usage->wall_milliseconds},
-                {"cpuMilliseconds", status.usage->cpu_milliseconds}};
-  });
+  optional("usage", status.usage.has_value(), [&] { return UsageToJson(*status.usage); });
   // What a module or a kubelet says may be no UTF-8.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -76,7 +101,8 @@ FunctionStatus ReadFunctionStatus(const YamlNode& node) {
   if (const YamlNode* usage = FindEntry(&node, "usage")) {
     status.usage = Usage{.invocations = IntegerOr(FindEntry(usage, "invocations")),
                          .wall_milliseconds = IntegerOr(FindEntry(usage, "wallMilliseconds")),
-                         .cpu_milliseconds = IntegerOr(FindEntry(usage, "cpuMilliseconds"))};
+                         .cpu_milliseconds = IntegerOr(FindEntry(usage, "cpuMilliseconds")),
+                         .counted = ReadMarks(FindEntry(usage, "counted"))};
   }
   return status;
 }

@@ -55,6 +55,14 @@ Json Probe(const char* path, std::uint16_t port, int period, int failures) {
           {"failureThreshold", failures}};
 }
 
+// One that hangs does not heed SIGTERM either: it is not given the time that its invocations would have.
+Json LivenessProbe(std::uint16_t port) {
+  constexpr int kGraceSeconds = 5;
+  Json probe = Probe("/healthz", port, 10, 6);
+  probe["terminationGracePeriodSeconds"] = kGraceSeconds;
+  return probe;
+}
+
 Json MakeContainer(const FunctionSpec& spec, const PodDefaults& defaults) {
   Json arguments = {"--listen",     fmt::format("0.0.0.0:{}", defaults.port),
                     "--admin",      fmt::format("0.0.0.0:{}", defaults.admin_port),
@@ -81,7 +89,9 @@ Json MakeContainer(const FunctionSpec& spec, const PodDefaults& defaults) {
       {"volumeMounts", std::move(mounts)},
       // Ready is for people and for disruption budgets: the operator and the gateways ask the runtime itself.
       {"readinessProbe", Probe("/readyz", defaults.admin_port, 5, 3)},
-      {"livenessProbe", Probe("/healthz", defaults.admin_port, 10, 6)},
+      // On the admin port: the kubelet's gRPC probes speak no TLS.
+      {"startupProbe", Probe("/healthz", defaults.admin_port, 1, 60)},
+      {"livenessProbe", LivenessProbe(defaults.admin_port)},
       {"securityContext",
        {{"allowPrivilegeEscalation", false},
         {"readOnlyRootFilesystem", true},

@@ -55,6 +55,15 @@ TEST_F(PodTemplateTest, KeepsToTheRestrictedPodSecurityStandard) {
   EXPECT_EQ(container["capabilities"]["drop"], Json({"ALL"}));
 }
 
+TEST_F(PodTemplateTest, IsProbedOnTheAdminPortAndGivenNoTimeOnceItHangs) {
+  const Json container = Make("  artifact: {path: /opt/t.so}\n")["spec"]["containers"][0];
+  for (const char* probe : {"startupProbe", "readinessProbe", "livenessProbe"})
+    EXPECT_EQ(container[probe]["httpGet"]["port"], 9090) << probe;
+  EXPECT_EQ(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+  EXPECT_EQ(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+  EXPECT_LT(container["livenessProbe"]["terminationGracePeriodSeconds"], 30);
+}
+
 TEST_F(PodTemplateTest, LeavesTimeForWhatRuns) {
   EXPECT_EQ(Make("  artifact: {path: /opt/t.so}\n  timeout: 90s\n")["spec"]["terminationGracePeriodSeconds"],
             100);

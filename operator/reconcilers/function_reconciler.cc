@@ -120,6 +120,7 @@ FunctionView FunctionReconciler::ViewOf(const FunctionState& state) const {
   view.decisions = parts_.scaler.Recent(state.key);
   std::lock_guard lock(state.view_mutex);
   view.status = state.view_status;
+  view.status.usage = parts_.meter.Of(state.key);  // what was written is older
   view.replicas = state.view_replicas;
   view.events.assign(state.view_events.begin(), state.view_events.end());
   return view;

@@ -32,6 +32,7 @@
 #include "operator/controller/controller.h"
 #include "operator/controller/executor.h"
 #include "operator/controller/work_queue.h"
+#include "operator/metering/meter.h"
 #include "operator/reconcilers/function_state.h"
 #include "operator/reconcilers/route_table.h"
 
@@ -55,6 +56,7 @@ struct ReconcilerParts {
   ReplicaClient& replicas;
   RouteTable& routes;
   Scaler& scaler;
+  Meter& meter;
   WorkQueue& queue;
   Executor& loads;
   Executor& drains;

@@ -154,6 +154,7 @@ struct FunctionState {
 
   FunctionObject object;
   std::map<std::string, ReplicaState> replicas;
+  bool metered = false;  // its usage was taken up
   bool adopted = false;  // replicas of an earlier operator were looked for
   bool settled = false;  // guarded by the reconciler's mutex; see Reconciliation::settled()
 

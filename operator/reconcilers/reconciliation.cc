@@ -7,7 +7,6 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "operator/api/triggers.h"
-#include "operator/reconcilers/status_builder.h"
 #include "proto/problem.h"
 
 namespace mayfly::op {
@@ -62,16 +61,6 @@ Result Reconciliation::Run() {
   MoveLeaving();
   WriteStatus();
   return Finish();
-}
-
-// Takes over what an earlier operator wrote down.
-void Reconciliation::Remember() {
-  if (state_.written || !state_.object.status) return;
-  state_.written = state_.object.status;
-  state_.last_failure = state_.written->last_failure;
-  state_.last_failure_time = state_.written->last_failure_time;
-  std::lock_guard lock(state_.view_mutex);
-  state_.view_status = *state_.written;
 }
 
 void Reconciliation::NoteBlocked(const ReplicaState& replica) {
@@ -197,8 +186,8 @@ void Reconciliation::Scale(std::int32_t desired) {
   if (desired != state_.last_desired) {
     const auto decision = parts_.scaler.Latest(state_.key);
     Record(false, "Scaled",
-           fmt::format("from {} to {} replicas: {}", state_.last_desired, desired,
-                       decision ? decision->message : ""));
+           fmt::format("scaled {} from {} to {} replicas: {}", desired > state_.last_desired ? "up" : "down",
+                       state_.last_desired, desired, decision ? decision->message : ""));
     state_.last_desired = desired;
   }
 }
@@ -436,6 +425,7 @@ void Reconciliation::MoveOneLeaving(const std::string& name, ReplicaState& repli
 Result Reconciliation::Retire() {
   const std::uint64_t version = parts_.routes.Remove(state_.key);
   parts_.scaler.Forget(state_.key);
+  parts_.meter.Forget(state_.key);
   for (auto& [name, replica] : state_.replicas) {
     if (replica.stage == ReplicaStage::kServing) {
       replica.stage = ReplicaStage::kLeaving;
@@ -451,63 +441,11 @@ Result Reconciliation::Retire() {
     state_.ready_gauge->Set(0);
   }
   state_.adopted = false;
+  state_.metered = false;
   state_.written.reset();
   state_.last_desired = 0;
   retired_ = state_.replicas.empty();
   return Finish();
-}
-
-void Reconciliation::WriteStatus() {
-  StatusInputs inputs{.object = state_.object, .wanted = {}, .unavailable = {}, .conflicts = claim_.refused};
-  if (state_.object.function) {
-    inputs.unavailable = Unavailable();
-    if (state_.wanted) inputs.wanted = state_.wanted->name;
-    if (state_.refused) inputs.refused = state_.refused->problem;
-    inputs.routed = !claim_.granted.empty();
-    if (inputs.routed) inputs.url = options_.base_url + claim_.granted.front().http->path;
-  }
-  for (const auto& [name, replica] : state_.replicas) {
-    if (Alive(replica)) ++inputs.replicas;
-    if (IsEndpoint(replica)) ++inputs.ready_replicas;
-  }
-  inputs.wanted_loaded = state_.good && state_.good->name == inputs.wanted;
-  inputs.older_serves = state_.good || inputs.ready_replicas > 0;
-  if (state_.good) inputs.older = state_.good->name;
-  inputs.desired = state_.last_desired;
-  if (const auto decision = parts_.scaler.Latest(state_.key)) inputs.scaling_reason = decision->message;
-  inputs.last_failure = state_.last_failure;
-  inputs.last_failure_time = state_.last_failure_time;
-
-  if (!claim_.refused.empty() && state_.noted_conflict != ConflictMessage(claim_.refused)) {
-    state_.noted_conflict = ConflictMessage(claim_.refused);
-    Record(true, "RouteConflict", state_.noted_conflict);
-  } else if (claim_.refused.empty()) {
-    state_.noted_conflict.clear();
-  }
-  if (state_.desired_gauge == nullptr && (inputs.desired > 0 || inputs.replicas > 0)) {
-    const char* help = "Replicas of a function: desired, and ready to serve.";
-    state_.desired_gauge = &parts_.metrics.Gauge("mayfly_function_replicas", help,
-                                                 {{"function", state_.key}, {"state", "desired"}});
-    state_.ready_gauge = &parts_.metrics.Gauge("mayfly_function_replicas", help,
-                                               {{"function", state_.key}, {"state", "ready"}});
-  }
-  if (state_.desired_gauge != nullptr) {
-    state_.desired_gauge->Set(inputs.desired);
-    state_.ready_gauge->Set(inputs.ready_replicas);
-  }
-
-  FunctionStatus status = BuildStatus(inputs, state_.written, parts_.clock.WallNow());
-  if (state_.written && SameStatus(*state_.written, status)) return;
-  {
-    std::lock_guard lock(state_.view_mutex);
-    state_.view_status = status;
-  }
-  const absl::Status written = parts_.cluster.WriteStatus(state_.key, status);
-  if (!written.ok()) {
-    if (!absl::IsNotFound(written)) NoteError(written, "writing the status");
-    return;
-  }
-  state_.written = std::move(status);
 }
 
 Result Reconciliation::Finish() {
@@ -557,32 +495,6 @@ void Reconciliation::Record(bool warning, const std::string& reason, const std::
   std::lock_guard lock(state_.view_mutex);
   state_.view_events.push_back({.time = parts_.clock.WallNow(), .event = std::move(event)});
   if (state_.view_events.size() > kEventsKept) state_.view_events.pop_front();
-}
-
-void Reconciliation::ObserveColdStart() {
-  if (!state_.cold_start || !state_.cold_start->load_end || !state_.cold_start->running) return;
-  const ColdStart& cold = *state_.cold_start;
-  const base::MonotonicTime end = parts_.clock.Now();
-  const auto observe = [&](const char* phase, std::chrono::duration<double> seconds) {
-    parts_.metrics
-        .Histogram("mayfly_cold_start_seconds", "Starts from zero, by phase.", {{"phase", phase}},
-                   base::Metrics::LatencyBuckets())
-        .Observe(std::max(0.0, seconds.count()));
-  };
-  const auto fetch = std::chrono::microseconds(cold.reply.fetch_us());
-  const auto check = std::chrono::microseconds(cold.reply.check_us());
-  const auto map = std::chrono::microseconds(cold.reply.map_us());
-  const auto init = std::chrono::microseconds(cold.reply.init_us());
-  observe("decide", cold.create_begin - cold.asked);
-  observe("create", *cold.running - cold.create_begin);
-  observe("connect", *cold.load_end - *cold.running - fetch - check - map - init);
-  observe("fetch", fetch);
-  observe("check", check);
-  observe("map", map);
-  observe("init", init);
-  observe("publish", end - *cold.load_end);
-  observe("total", end - cold.asked);
-  state_.cold_start.reset();
 }
 
 void Reconciliation::WakeAt(base::MonotonicTime time) {

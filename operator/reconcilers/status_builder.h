@@ -34,6 +34,7 @@ struct StatusInputs {
 FunctionStatus BuildStatus(const StatusInputs& inputs, const std::optional<FunctionStatus>& before,
                            std::chrono::system_clock::time_point now);
 
+// Whether they say the same, but for the usage: that is written when the Meter says so.
 bool SameStatus(const FunctionStatus& a, const FunctionStatus& b);
 
 // A sentence that names every route that another function has.

@@ -16,8 +16,9 @@ KUBE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube
 
 
 class Tool:
-    def __init__(self, name, version, package, cgo, extra=""):
+    def __init__(self, name, version, package, cgo, extra="", tags=""):
         self.name, self.version, self.package, self.cgo, self.extra = name, version, package, cgo, bool(extra)
+        self.tags = tags
 
     @property
     def file(self):
@@ -94,7 +95,7 @@ def _build(go, tool):
     with tempfile.TemporaryDirectory(prefix=".building.", dir=cache()) as scratch:
         scratch = pathlib.Path(scratch)
         env = {**os.environ, **golang.ENVIRONMENT, "CGO_ENABLED": tool.cgo, "GOBIN": str(scratch)}
-        flags = ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w"]
+        flags = ["-trimpath", "-buildvcs=false", "-ldflags", "-s -w", *(["-tags", tool.tags] if tool.tags else [])]
         if tool.package.endswith("/"):
             command, folder = [go, "build", *flags, "-o", scratch / "built", "."], HERE / tool.package
         else:

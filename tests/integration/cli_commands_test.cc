@@ -105,6 +105,17 @@ TEST_F(CliCommandsTest, GetListsAndShows) {
   EXPECT_THAT(yaml, HasSubstr("status: \"True\"\n")) << "a text, as in Kubernetes";
 }
 
+TEST_F(CliCommandsTest, GetTellsWhatAFunctionHasUsed) {
+  const auto invocations = [&] {
+    const auto json = nlohmann::json::parse(Run({"get", "echo", "-o", "json"}).out, nullptr, false);
+    return json.value("/status/usage/invocations"_json_pointer, 0);
+  };
+  const int before = invocations();
+  for (int i = 0; i < 3; ++i) Run({"invoke", "echo", "-d", "x"});
+  EXPECT_TRUE(Eventually([&] { return invocations() == before + 3; })) << invocations();
+  EXPECT_THAT(Run({"get"}).out, HasSubstr("INVOCATIONS  BILLED"));
+}
+
 TEST_F(CliCommandsTest, LogsShowWhatAFunctionsReplicasWrote) {
   Run({"invoke", "segv"});
   EXPECT_TRUE(Eventually([&] { return Run({"logs", "segv"}).out.find("SIGSEGV") != std::string::npos; }))

@@ -21,6 +21,9 @@ class Rig {
   explicit Rig(int concurrency = 10) : concurrency_(concurrency) {
     link_.OnReport([this](const v1::GatewayReport& report) {
       for (const std::string& key : scaler_.Observe(report)) queue_.Add(key);
+      for (const Meter::Due& due : meter_.Observe(report)) {
+        queue_.AddAfter(due.function, due.at - clock_.Now());
+      }
       routes_.Observe(report);
       reconciler_.OnReport(report);
     });
@@ -93,6 +96,19 @@ class Rig {
     Settle();
   }
 
+  // A gateway says how many invocations of kKey, of 10 ms each, it has counted since it started.
+  void ReportUsage(std::uint64_t invocations) {
+    v1::GatewayReport report;
+    report.set_gateway("gateway-0");
+    report.set_instance("i1");
+    v1::Demand& demand = *report.add_demand();
+    demand.set_function(kKey);
+    v1::TriggerUsage& usage = *demand.add_usage();
+    usage.set_invocations(invocations);
+    usage.set_wall_us(invocations * 10'000);
+    link_.HandIn(report);
+  }
+
   int endpoints(const std::string& key = kKey) const {
     const auto route = link_.Route(key);
     return route ? route->endpoints_size() : -1;
@@ -106,6 +122,7 @@ class Rig {
   FakeReplicaClient client_;
   WorkQueue queue_{clock_};
   Scaler scaler_{clock_, metrics_, ScalingRules()};
+  Meter meter_{clock_};
   RouteTable routes_{link_, 1, [this](const std::string& key) { queue_.Add(key); }};
   Executor loads_{"load", 4, 1000};
   Executor drains_{"drain", 4, 1000};
@@ -114,6 +131,7 @@ class Rig {
                                   .replicas = client_,
                                   .routes = routes_,
                                   .scaler = scaler_,
+                                  .meter = meter_,
                                   .queue = queue_,
                                   .loads = loads_,
                                   .drains = drains_,

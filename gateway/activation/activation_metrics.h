@@ -7,7 +7,7 @@
 
 namespace mayfly::gateway {
 
-struct FunctionMetrics {
+struct ActivationMetrics {
   // Resolves what is not yet.
   void Resolve(base::Metrics& metrics, const std::string& function);
 

@@ -1,8 +1,8 @@
-#include "gateway/activation/function_metrics.h"
+#include "gateway/activation/activation_metrics.h"
 
 namespace mayfly::gateway {
 
-void FunctionMetrics::Resolve(base::Metrics& metrics, const std::string& function) {
+void ActivationMetrics::Resolve(base::Metrics& metrics, const std::string& function) {
   if (held != nullptr) return;
   const base::Metrics::Labels labels = {{"function", function}};
   const auto buckets = base::Metrics::LatencyBuckets();
