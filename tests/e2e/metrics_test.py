@@ -203,9 +203,10 @@ class Metrics(Release):
         addresses = [address for each in slices for end in each["endpoints"] for address in end["addresses"]]
         self.assertGreaterEqual(len(addresses), 4)  # two operators, two gateways
         self.serve("monitored", scaling="{minReplicas: 1}")
+        self.assertEqual(get(self.gateway, "/monitored")[0], 200)  # its pod runs
         monitor = by_kind["PodMonitor"]["spec"]
         labels = ",".join(f"{key}={value}" for key, value in monitor["selector"]["matchLabels"].items())
-        pods = self.pods(labels)
+        pods = [pod for pod in self.pods(labels) if "podIP" in pod["status"]]
         self.assertTrue(pods)
         for pod in pods:
             ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
