@@ -8,6 +8,7 @@
 
 #include "gateway/activation/function_activator.h"
 #include "gateway/delivery/replica_stream.h"
+#include "tls/names.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -59,7 +60,9 @@ void FunctionActivator::Apply(std::shared_ptr<const v1::FunctionRoute> route) {
         UpdateAvailability(**same);
         continue;
       }
-      auto stream = ReplicaStream::Create(context_.loop, wanted.address(), context_.credentials);
+      const std::string& key = route_->function();
+      auto stream = ReplicaStream::Create(context_.loop, wanted.address(), context_.credentials,
+                                          tls::RuntimeName(key.substr(0, key.find('/'))));
       auto endpoint = std::make_shared<Endpoint>(shared_from_this(), wanted, std::move(stream));
       endpoints_.push_back(endpoint);
       after.Start(std::move(endpoint));

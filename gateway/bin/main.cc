@@ -18,6 +18,7 @@
 #include "gateway/bin/route_file.h"
 #include "gateway/control/control_client.h"
 #include "gateway/gateway.h"
+#include "tls/identity.h"
 
 namespace {
 
@@ -56,6 +57,7 @@ int main(int argc, char** argv) {
   mayfly::gateway::GatewayOptions options;
   options.name.clear();
   std::string check;
+  std::string tls_folder;
   const auto sources = app.add_option_group("where routes come from, or what else to do")->require_option(1);
   sources->add_option("--operator", operator_address, "HOST:PORT or unix:PATH of the operator to dial");
   sources->add_option("--routes", routes, "RouteUpdate in JSON; read again on SIGHUP");
@@ -64,6 +66,8 @@ int main(int argc, char** argv) {
   app.add_option("--listen", options.http.address, "HOST:PORT for HTTP; port 0 takes a free one")
       ->capture_default_str();
   app.add_option("--admin", admin_address, "HOST:PORT or unix:PATH for /metrics, /healthz and /readyz");
+  app.add_option("--tls", tls_folder,
+                 "folder of tls.crt, tls.key and ca.crt: speak TLS with the operator and with replicas");
   app.add_option("--drain-seconds", drain_seconds, "how long running requests may take after SIGTERM")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -85,12 +89,25 @@ int main(int argc, char** argv) {
   if (options.name.empty()) options.name = HostName();
   mayfly::base::Metrics metrics;
   const std::string name = options.name;
+  const mayfly::base::RealClock clock;
+  std::unique_ptr<mayfly::tls::Identity> identity;
+  if (!tls_folder.empty()) {
+    auto read = mayfly::tls::Identity::FromFolder(tls_folder, clock, metrics);
+    if (!read.ok()) {
+      log::Error("there is no TLS without certificates", {{"why", std::string(read.status().message())}});
+      return 1;
+    }
+    identity = *std::move(read);
+    options.credentials = identity->ForChannels();
+  }
   Gateway gateway(std::move(options), metrics);
   std::unique_ptr<ControlClient> control;
   if (!operator_address.empty()) {
     control = std::make_unique<ControlClient>(
-        mayfly::gateway::ControlClientOptions{
-            .gateway = name, .target = operator_address, .credentials = nullptr, .server_name = ""},
+        mayfly::gateway::ControlClientOptions{.gateway = name,
+                                              .target = operator_address,
+                                              .credentials = identity ? identity->ForChannels() : nullptr,
+                                              .server_name = mayfly::tls::kOperatorName},
         [&gateway](const mayfly::v1::RouteUpdate& update) { return gateway.Apply(update); }, metrics);
     gateway.OnReport([&control](const mayfly::v1::GatewayReport& report) { control->Report(report); });
   }

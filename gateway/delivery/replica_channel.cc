@@ -9,7 +9,8 @@
 namespace mayfly::gateway {
 
 std::shared_ptr<grpc::Channel> MakeReplicaChannel(
-    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const std::string& server_name) {
   grpc::ChannelArguments arguments;
   // Only what a long stream to a known address needs: no proxy, no service config, no retries, no tracing.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -32,6 +33,7 @@ std::shared_ptr<grpc::Channel> MakeReplicaChannel(
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 15'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  if (credentials) arguments.SetSslTargetNameOverride(server_name);
   return grpc::CreateCustomChannel(address, credentials ? credentials : grpc::InsecureChannelCredentials(),
                                    arguments);
 }

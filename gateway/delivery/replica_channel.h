@@ -12,8 +12,9 @@ class ChannelCredentials;
 namespace mayfly::gateway {
 
 // A channel of its own: it shares no connection and no reconnect timer with another. `credentials` null:
-// insecure.
+// insecure; else the replica must be `server_name`.
 std::shared_ptr<grpc::Channel> MakeReplicaChannel(
-    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials);
+    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const std::string& server_name);
 
 }  // namespace mayfly::gateway

@@ -31,11 +31,12 @@ constexpr milliseconds kUpLongEnough{1'000};
 class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_from_this<ReplicaStreamImpl> {
  public:
   ReplicaStreamImpl(DeliveryLoop& loop, std::string address,
-                    std::shared_ptr<grpc::ChannelCredentials> credentials)
+                    std::shared_ptr<grpc::ChannelCredentials> credentials, std::string server_name)
       : pass_(loop.Enter()),
         queue_(loop.NextQueue()),
         address_(std::move(address)),
-        credentials_(std::move(credentials)) {}
+        credentials_(std::move(credentials)),
+        server_name_(std::move(server_name)) {}
 
   void Start(std::shared_ptr<Owner> owner) override;
   void Kick() override;
@@ -81,6 +82,7 @@ class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_
   grpc::CompletionQueue& queue_;
   const std::string address_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  const std::string server_name_;
 
   // Touched by the delivery thread only, between a Read and the next.
   grpc::ByteBuffer read_bytes_;
@@ -129,7 +131,7 @@ void ReplicaStreamImpl::Start(std::shared_ptr<Owner> owner) {
 
 void ReplicaStreamImpl::Connect() {
   attempt_ = std::make_unique<Attempt>();
-  attempt_->channel = MakeReplicaChannel(address_, credentials_);
+  attempt_->channel = MakeReplicaChannel(address_, credentials_, server_name_);
   grpc::GenericStub stub(attempt_->channel);
   attempt_->call = stub.PrepareCall(&attempt_->context, "/mayfly.v1.Runtime/Serve", &queue_);
   phase_ = Phase::kConnecting;
@@ -305,8 +307,10 @@ void ReplicaStreamImpl::Done() {
 }  // namespace
 
 std::shared_ptr<ReplicaStream> ReplicaStream::Create(DeliveryLoop& loop, std::string address,
-                                                     std::shared_ptr<grpc::ChannelCredentials> credentials) {
-  return std::make_shared<ReplicaStreamImpl>(loop, std::move(address), std::move(credentials));
+                                                     std::shared_ptr<grpc::ChannelCredentials> credentials,
+                                                     std::string server_name) {
+  return std::make_shared<ReplicaStreamImpl>(loop, std::move(address), std::move(credentials),
+                                             std::move(server_name));
 }
 
 }  // namespace mayfly::gateway

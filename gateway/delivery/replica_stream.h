@@ -54,10 +54,11 @@ class ReplicaStream {
 
   static constexpr std::size_t kBatchBytes = 1 << 20;
 
-  // `address` is a gRPC target ("unix:…", "ipv4:…"). `credentials` null: insecure. Does nothing before
-  // Start().
+  // `address` is a gRPC target ("unix:…", "ipv4:…"). `credentials` null: insecure; else the
+  // replica's certificate must be for `server_name`. Does nothing before Start().
   static std::shared_ptr<ReplicaStream> Create(DeliveryLoop& loop, std::string address,
-                                               std::shared_ptr<grpc::ChannelCredentials> credentials);
+                                               std::shared_ptr<grpc::ChannelCredentials> credentials,
+                                               std::string server_name);
   virtual ~ReplicaStream() = default;
 
   // Connects. REQUIRES: called once. The stream keeps `owner` alive until it has closed.

@@ -12,6 +12,9 @@
 #include "operator/control/grpc_replica_client.h"
 #include "operator/kube/event_recorder.h"
 #include "operator/operator.h"
+#include "operator/pki/certificate_keeper.h"
+#include "operator/pki/kube_secret_store.h"
+#include "tls/identity.h"
 
 namespace mayfly::op {
 
@@ -27,9 +30,16 @@ class Leadership {
  private:
   Leadership() = default;
 
+  // Who this operator is to gateways and runtimes, if it speaks TLS; null if not.
+  absl::StatusOr<const tls::Identity*> OpenIdentity(const ProgramOptions& options, kube::Client& client,
+                                                    const base::Clock& clock, base::Metrics& metrics);
+
   // In the order in which they are made; each uses those before it.
   std::unique_ptr<kube::EventRecorder> events_;
   std::unique_ptr<KubernetesCluster> cluster_;
+  std::unique_ptr<KubeSecretStore> secrets_;
+  std::unique_ptr<CertificateKeeper> certificates_;
+  std::unique_ptr<tls::Identity> given_identity_;
   std::unique_ptr<GrpcReplicaClient> replicas_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Operator> operator_;

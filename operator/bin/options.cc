@@ -25,6 +25,10 @@ std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) 
       "Several may run; one leads. Gateways dial --control.",
       "mayfly-operator");
   options.election.name = "mayfly-operator";
+  CertificateKeeperOptions& certificates = options.certificates;
+  auto authority_seconds = certificates.rules.life.count();
+  auto certificate_seconds = certificates.life.count();
+  auto spread_seconds = certificates.rules.spread.count();
   options.election.space = "mayfly-system";
   app.add_option("--kubeconfig", options.kube.file,
                  "Where the API server is (default: as kubectl, or this pod's service account)");
@@ -43,6 +47,30 @@ std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) 
   app.add_option("--lease-name", options.election.name, "Its name")->capture_default_str();
   app.add_option("--identity", options.election.identity,
                  "This candidate's name (default: the host's, and chance)");
+  const auto authority = app.add_option("--tls-authority", options.certificates.authority,
+                                        "Secret beside the Lease, empty at first: an authority of the "
+                                        "operator's own, for TLS with gateways and runtimes");
+  const auto folder =
+      app.add_option("--tls", options.tls_folder,
+                     "Folder of tls.crt, tls.key and ca.crt of the operator: TLS with certificates of yours")
+          ->excludes(authority);
+  app.add_option("--tls-gateway-secret", options.certificates.gateway,
+                 "Secret that gets the gateways' certificate")
+      ->needs(authority);
+  const auto runtime =
+      app.add_option("--tls-runtime-secret", options.cluster.pods.tls_secret,
+                     "Secret with the runtimes' certificate, in each namespace of Functions");
+  authority->needs(runtime);
+  folder->needs(runtime);
+  app.add_option("--tls-authority-seconds", authority_seconds, "An authority's life")
+      ->needs(authority)
+      ->check(CLI::Range(600, 1'000'000'000));
+  app.add_option("--tls-certificate-seconds", certificate_seconds, "A certificate's life")
+      ->needs(authority)
+      ->check(CLI::Range(60, 31'536'000));
+  app.add_option("--tls-spread-seconds", spread_seconds,
+                 "How long a changed Secret takes to reach every process, at most")
+      ->needs(authority);
   app.add_option("--workers", options.workers, "Functions reconciled at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -58,6 +86,11 @@ std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) 
   } catch (const CLI::ParseError& error) {
     return app.exit(error);
   }
+  certificates.space = options.election.space;
+  certificates.runtime = options.cluster.pods.tls_secret;
+  certificates.rules.life = std::chrono::seconds(authority_seconds);
+  certificates.life = std::chrono::seconds(certificate_seconds);
+  certificates.rules.spread = std::chrono::seconds(spread_seconds);
   if (options.election.identity.empty()) options.election.identity = NewIdentity();
   return std::nullopt;
 }

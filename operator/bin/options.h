@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "operator/kube/leader_elector.h"
 #include "operator/kube/load_config.h"
+#include "operator/pki/certificate_keeper.h"
 #include "operator/pods/kubernetes_cluster.h"
 
 namespace mayfly::op {
@@ -15,6 +16,9 @@ struct ProgramOptions {
   kube::LoadOptions kube;
   KubernetesClusterOptions cluster;
   kube::LeaderElectorOptions election;
+  // TLS with gateways and runtimes: from an authority of its own (certificates.authority), or as in tls_folder. Neither: none.
+  CertificateKeeperOptions certificates;
+  std::string tls_folder;
   std::string control_address = "0.0.0.0:9443";
   std::string admin_address;
   std::string base_url;

@@ -22,6 +22,7 @@ absl::Status ToStatus(const grpc::Status& status, const std::string& address) {
 
 struct GrpcReplicaClient::Impl {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
+  std::function<std::string(const std::string&)> server_name;
 
   std::mutex mutex;
   bool cancelled = false;                                                     // guarded by mutex
@@ -40,6 +41,7 @@ struct GrpcReplicaClient::Impl {
       arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
       // Never through a proxy, whatever the environment says.
       arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+      if (server_name) arguments.SetSslTargetNameOverride(server_name(address));
       arguments.SetMaxReceiveMessageSize(64 << 20);
       stub = v1::Runtime::NewStub(grpc::CreateCustomChannel(address, credentials, arguments));
     }
@@ -71,9 +73,11 @@ struct GrpcReplicaClient::Impl {
   }
 };
 
-GrpcReplicaClient::GrpcReplicaClient(std::shared_ptr<grpc::ChannelCredentials> credentials)
+GrpcReplicaClient::GrpcReplicaClient(std::shared_ptr<grpc::ChannelCredentials> credentials,
+                                     std::function<std::string(const std::string&)> server_name)
     : impl_(std::make_unique<Impl>()) {
   impl_->credentials = credentials ? std::move(credentials) : grpc::InsecureChannelCredentials();
+  impl_->server_name = std::move(server_name);
 }
 
 GrpcReplicaClient::~GrpcReplicaClient() = default;

@@ -4,6 +4,7 @@
 // it or is gone. Destroying it requires that no call runs: Cancel() first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,7 +19,9 @@ namespace mayfly::op {
 class GrpcReplicaClient final : public ReplicaClient {
  public:
   // Plain text if `credentials` is null: for Unix sockets in a folder only their owner can enter.
-  explicit GrpcReplicaClient(std::shared_ptr<grpc::ChannelCredentials> credentials);
+  // With them, the runtime at an address must have the name that `server_name` says; it is called on callers' threads.
+  explicit GrpcReplicaClient(std::shared_ptr<grpc::ChannelCredentials> credentials,
+                             std::function<std::string(const std::string& address)> server_name = {});
   ~GrpcReplicaClient() override;
 
   absl::StatusOr<v1::LoadReply> Load(const std::string& address, const v1::LoadRequest& request,

@@ -61,6 +61,12 @@ FunctionRecord ReadFunctionRecord(const kube::JsonView& object) {
   return record;
 }
 
+// Where the runtime in the pod with `ip` listens: a gRPC target.
+std::string AddressOf(const std::string& ip, std::uint16_t port) {
+  return ip.find(':') != std::string::npos ? fmt::format("ipv6:[{}]:{}", ip, port)
+                                           : fmt::format("ipv4:{}:{}", ip, port);
+}
+
 // "photos/thumbnail-x7k2p" → {"photos", "thumbnail-x7k2p"}
 kube::Target TargetOf(const std::string& key) {
   const std::size_t slash = key.find('/');
@@ -111,12 +117,14 @@ struct KubernetesCluster::Impl {
         function = kube::KeyOf(pod->space, pod->function);
         function_of_pod[key] = function;
         pods_of_function[function].insert(key);
+        if (!pod->ip.empty()) pod_at[AddressOf(pod->ip, options.pods.port)] = key;
       } else if (known != function_of_pod.end()) {
         function = known->second;
         function_of_pod.erase(known);
         auto& keys = pods_of_function[function];
         keys.erase(key);
         if (keys.empty()) pods_of_function.erase(function);
+        std::erase_if(pod_at, [&](const auto& at) { return at.second == key; });
       }
     }
     if (!function.empty()) Changed(function);
@@ -164,6 +172,7 @@ struct KubernetesCluster::Impl {
   // Guarded by mutex:
   std::function<void(const std::string&)> changed;
   std::map<std::string, std::string> function_of_pod;
+  std::map<std::string, std::string> pod_at;  // by address, which another pod may have had before
   std::map<std::string, std::set<std::string>> pods_of_function;
 };
 
@@ -201,6 +210,18 @@ void KubernetesCluster::Unwatch() {
   impl_->modules.Stop();
   const std::lock_guard lock(impl_->mutex);
   impl_->changed = nullptr;
+}
+
+std::vector<std::string> KubernetesCluster::Spaces() const {
+  std::set<std::string> spaces;
+  for (const std::string& key : impl_->functions.Keys()) spaces.insert(TargetOf(key).space);
+  return {spaces.begin(), spaces.end()};
+}
+
+std::string KubernetesCluster::SpaceAt(const std::string& address) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->pod_at.find(address);
+  return found == impl_->pod_at.end() ? "" : TargetOf(found->second).space;
 }
 
 std::vector<std::string> KubernetesCluster::Functions() const { return impl_->functions.Keys(); }
@@ -241,11 +262,7 @@ std::vector<Replica> KubernetesCluster::Replicas(const std::string& function) co
     replica.reason = pod->reason;
     replica.message = pod->message;
     replica.replica_template = pod->replica_template;
-    if (!pod->ip.empty()) {
-      const bool six = pod->ip.find(':') != std::string::npos;
-      replica.address = six ? fmt::format("ipv6:[{}]:{}", pod->ip, impl_->options.pods.port)
-                            : fmt::format("ipv4:{}:{}", pod->ip, impl_->options.pods.port);
-    }
+    if (!pod->ip.empty()) replica.address = AddressOf(pod->ip, impl_->options.pods.port);
     replicas.push_back(std::move(replica));
   }
   return replicas;
@@ -255,6 +272,8 @@ absl::StatusOr<std::string> KubernetesCluster::CreateReplica(const Function& fun
   const std::shared_ptr<const FunctionRecord> record = impl_->functions.Get(function.Key());
   if (record == nullptr) return absl::NotFoundError(fmt::format("there is no function {}", function.Key()));
   absl::Status status;
+  if (impl_->options.prepare) status = impl_->options.prepare(function.space);
+  if (!status.ok()) return status;
   for (int attempt = 0; attempt < kNamesToTry; ++attempt) {
     const std::string name = NewPodName(function.name);
     status = impl_->client

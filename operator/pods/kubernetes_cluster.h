@@ -29,6 +29,8 @@ struct KubernetesClusterOptions {
   std::string space;  // the one namespace to look after; "" for all
   PodDefaults pods;
   std::chrono::milliseconds sync_timeout{60'000};
+  // What a namespace needs before a pod can start there; may block.
+  std::function<absl::Status(const std::string& space)> prepare = {};
 };
 
 class KubernetesCluster final : public Cluster {
@@ -40,6 +42,11 @@ class KubernetesCluster final : public Cluster {
   // kDeadlineExceeded if the API server does not list what there is in time.
   absl::Status Watch(std::function<void(const std::string& function)> changed) override;
   void Unwatch() override;
+
+  // The namespaces that have Functions.
+  std::vector<std::string> Spaces() const;
+  // The namespace of the pod that is, or was last, at `address`; "" if there was none.
+  std::string SpaceAt(const std::string& address) const;
 
   std::vector<std::string> Functions() const override;
   absl::StatusOr<FunctionObject> GetFunction(const std::string& function) const override;

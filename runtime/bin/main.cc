@@ -12,6 +12,7 @@
 #include "runtime/bin/options.h"
 #include "runtime/bin/process.h"
 #include "runtime/server/runtime_server.h"
+#include "tls/identity.h"
 
 namespace {
 
@@ -61,7 +62,16 @@ int main(int argc, char** argv) {
   if (!temporary.ok()) return Fail(std::string(temporary.status().message()));
   runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary},
                            &runtime::WorkerPool::Create, **store, metrics);
-  auto server = runtime::RuntimeServer::Start(options.listen, replica);
+  const base::RealClock clock;
+  std::unique_ptr<tls::Identity> identity;
+  if (!options.tls.empty()) {
+    auto read = tls::Identity::FromFolder(options.tls, clock, metrics);
+    if (!read.ok()) return Fail(std::string(read.status().message()));
+    identity = *std::move(read);
+  }
+  auto server = runtime::RuntimeServer::Start(
+      options.listen, replica,
+      identity ? identity->ForServer({tls::kOperatorName, tls::kGatewayName}) : nullptr);
   if (!server.ok()) return Fail(std::string(server.status().message()));
   if (options.load) {
     v1::LoadReply reply;

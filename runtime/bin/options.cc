@@ -37,6 +37,9 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
   app.add_option("--state-dir", options.state_dir,
                  "Folder of this runtime's own, for copies of modules and its workers' TMPDIR")
       ->capture_default_str();
+  app.add_option(
+      "--tls", options.tls,
+      "Folder of tls.crt, tls.key and ca.crt: take the operator and gateways with certificates, nobody else");
   app.add_option("--worker", options.worker, "The worker program (default: mayfly-worker beside this one)");
   app.add_option(
       "--symbolizer", options.symbolizer,

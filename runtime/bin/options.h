@@ -15,6 +15,7 @@ struct Options {
   std::string listen = "unix:/run/mayfly/runtime.sock";
   std::string admin;  // "": none
   std::string state_dir = "/var/lib/mayfly";
+  std::string tls;  // folder; "": no TLS
   std::string worker;
   std::string symbolizer;
   base::log::Level log_level = base::log::Level::kInfo;

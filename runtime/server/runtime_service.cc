@@ -1,5 +1,6 @@
 #include "runtime/server/runtime_service.h"
 
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/server_context.h>
 
 #include <chrono>
@@ -7,6 +8,7 @@
 
 #include "runtime/server/invoke_call.h"
 #include "runtime/server/serve_stream.h"
+#include "tls/names.h"
 
 namespace mayfly::runtime {
 namespace {
@@ -18,6 +20,15 @@ grpc::Status ToGrpc(const absl::Status& status) {
 }
 
 const grpc::Status kBusy(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many commands run at once; try again");
+const grpc::Status kNotForYou(grpc::StatusCode::PERMISSION_DENIED, "only the operator may do this");
+
+// With TLS, only the operator commands; what a gateway's key opens is calls.
+bool MayCommand(const grpc::CallbackServerContext& context) {
+  const auto peer = context.auth_context();
+  if (peer == nullptr || !peer->IsPeerAuthenticated()) return true;  // a socket that only its owner can reach
+  const std::vector<grpc::string_ref> names = peer->FindPropertyValues(GRPC_PEER_DNS_PROPERTY_NAME);
+  return names.size() == 1 && names[0] == tls::kOperatorName;
+}
 
 }  // namespace
 
@@ -26,6 +37,10 @@ RuntimeService::RuntimeService(Replica& replica) : replica_(replica), tasks_(kMo
 grpc::ServerUnaryReactor* RuntimeService::Load(grpc::CallbackServerContext* context,
                                                const v1::LoadRequest* request, v1::LoadReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (!MayCommand(*context)) {
+    reactor->Finish(kNotForYou);
+    return reactor;
+  }
   if (const absl::Status status = replica_.Admit(request->epoch()); !status.ok()) {
     reactor->Finish(ToGrpc(status));
     return reactor;
@@ -51,6 +66,10 @@ grpc::ServerBidiReactor<v1::ServeRequest, v1::ServeReply>* RuntimeService::Serve
 grpc::ServerUnaryReactor* RuntimeService::Drain(grpc::CallbackServerContext* context,
                                                 const v1::DrainRequest* request, v1::DrainReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (!MayCommand(*context)) {
+    reactor->Finish(kNotForYou);
+    return reactor;
+  }
   if (const absl::Status status = replica_.Admit(request->epoch()); !status.ok()) {
     reactor->Finish(ToGrpc(status));
     return reactor;

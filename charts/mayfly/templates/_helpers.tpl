@@ -40,6 +40,31 @@ app.kubernetes.io/component: {{ .part }}
 {{- .Values.gateway.url | default (printf "http://%s-gateway.%s.svc%s" (include "mayfly.fullname" .) .Release.Namespace (eq (int $service.port) 80 | ternary "" (printf ":%d" (int $service.port)))) -}}
 {{- end -}}
 
+{{/* The Secret with the certificate of .part: given, or the operator's own work */}}
+{{- define "mayfly.tlsSecret" -}}
+{{- index .root.Values.tls.existingSecrets .part | default (printf "%s-%s-tls" (include "mayfly.fullname" .root) .part) -}}
+{{- end -}}
+
+{{/* "yes" if certificates are given, "" if the operator makes them */}}
+{{- define "mayfly.tlsGiven" -}}
+{{- $given := .Values.tls.existingSecrets -}}
+{{- if and .Values.tls.enabled (or $given.operator $given.gateway $given.runtime) -}}
+{{- if not (and $given.operator $given.gateway $given.runtime) }}{{ fail "tls.existingSecrets: name all three Secrets, or none" }}{{ end -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{- define "mayfly.tlsMount" -}}
+volumeMounts:
+- {name: tls, mountPath: /mayfly/tls, readOnly: true}
+{{- end -}}
+
+{{- define "mayfly.tlsVolume" -}}
+volumes:
+- name: tls
+  secret: {secretName: {{ include "mayfly.tlsSecret" . }}}
+{{- end -}}
+
 {{/* What a pod says of itself; .values is .Values.operator or .Values.gateway */}}
 {{- define "mayfly.podMetadata" -}}
 labels:
