@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "base/file_descriptor.h"
+#include "base/testing/temp_dir.h"
 #include "runtime/pool/pool_testing.h"
 #include "runtime/pool/worker_pool_testing.h"
 
@@ -94,6 +98,14 @@ TEST_F(SandboxTest, MayConnectToTheNetwork) {
   ASSERT_EQ(listen(listener.get(), 1), 0);
   ASSERT_EQ(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
   EXPECT_EQ(Try("tcp&port=" + std::to_string(ntohs(address.sin_port))), "ok");
+}
+
+TEST_F(SandboxTest, CannotReadTheKeyOfTheRuntime) {
+  // Where the key may be: in a folder of its own, as a Secret is mounted, and in memory of the runtime.
+  const base::TempDir tls;
+  std::ofstream(tls / "tls.key") << "secret";
+  EXPECT_THAT(Try("open&path=" + (tls / "tls.key")), AnyOf("EACCES", "EPERM"));
+  EXPECT_THAT(Try("open&path=/proc/" + std::to_string(getpid()) + "/fd/0"), AnyOf("EACCES", "EPERM"));
 }
 
 TEST_F(SandboxTest, MayPinItself) { EXPECT_EQ(Try("affinity_own"), "ok"); }
