@@ -6,7 +6,7 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Whose metrics are they? By the folder that makes them; the first that fits.
-PROGRAMS = (("runtime/", "runtime"), ("gateway/", "gateway"), ("operator/", "operator"))
+PROGRAMS = (("tls/", "three of them"), ("runtime/", "runtime"), ("gateway/", "gateway"), ("operator/", "operator"))
 MADE = re.compile(r'\b(Counter|Gauge|Histogram|count)\(\s*"(mayfly_\w+)",\s*((?:"(?:[^"\\]|\\.)*"\s*)+|help)')
 HELP = re.compile(r'\bhelp = ((?:"(?:[^"\\]|\\.)*"\s*)+)')
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
