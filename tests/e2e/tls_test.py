@@ -86,7 +86,7 @@ class Tls(Release):
 
             wait.until(rotated, 3 * SPREAD, "another authority signs, and the first is forgotten", every=1)
             load.await_more(20)
-            # New connections, with the new certificates: another pod of the function, another operator.
+            # New connections, with the new certificates: another operator, which dials the pods, and which gateways dial.
             self.kubectl("delete", "pod", self.leader(), "--grace-period=0", "--force")
             load.await_more(200)
         self.assertEqual(load.failed, [])
