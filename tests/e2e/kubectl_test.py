@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-import time
+import threading
 import unittest
 
 from cluster import layout
@@ -26,22 +26,33 @@ class Kubectl(Release):
         self.serve("scales")
         watch = subprocess.Popen([layout.BIN / "kubectl", "--kubeconfig", layout.KUBECONFIG, "get", "fn", "scales", "--watch",
                                   "--namespace", self.namespace], stdout=subprocess.PIPE, text=True)
+        limit = threading.Timer(90, watch.terminate)
+        limit.start()
         try:
+            self.await_line(watch, r"scales +True +0 ")
             self.kubectl("scale", "fn/scales", "--replicas=2")
             self.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=2", "fn/scales", "--timeout=60s", seconds=65)
             self.assertEqual(len(self.pods("mayfly.dev/function=scales")), 2)
+            self.await_line(watch, r"scales +True +2 +2 ")
             self.kubectl("scale", "fn/scales", "--replicas=0")
         finally:
-            time.sleep(0.5)  # what was said is on its way
+            limit.cancel()
             watch.terminate()
-            seen = watch.communicate(timeout=10)[0]
-        self.assertRegex(seen, r"scales +True +0 ")
-        self.assertRegex(seen, r"scales +True +2 +2 ")
+            watch.communicate(timeout=10)
         events = self.cluster.events(self.namespace, "scales")
         self.assertTrue(any(event.startswith("Scaled: scaled up from 0 to 2 replicas") for event in events), events)
         self.assertTrue(any(re.match(r"RevisionLoaded: revision \w+ serves", event) for event in events), events)
         refused = self.refuses("scale", "fn/scales", "--replicas=1000")
         self.assertIn("maxReplicas", refused)
+
+    def await_line(self, process, pattern):
+        """Reads what it says until a line has `pattern`; the process's own end bounds the wait."""
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if re.search(pattern, line):
+                return
+        self.fail(f"no line with {pattern} in: {''.join(said)}")
 
     def refuses(self, *arguments):
         run = subprocess.run([layout.BIN / "kubectl", "--kubeconfig", layout.KUBECONFIG, *arguments, "--namespace", self.namespace],
