@@ -337,7 +337,7 @@ std::string TextOf(const std::string& field, std::size_t size) {
     return domain(size - 64) + "/" + std::string(63, 'a');
   }
   const bool subdomain = field.ends_with("ccountName") || field.ends_with("ClassName") ||
-                         field.ends_with("configMap.name") ||
+                         field.ends_with("configMap.name") || field.ends_with("credentialsSecret") ||
                          field.find("imagePullSecrets") != std::string::npos;
   return subdomain ? domain(size) : std::string(size, 'a');
 }

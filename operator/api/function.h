@@ -24,6 +24,7 @@ struct Artifact {
   std::string path;  // absolute; in a manifest it is relative to the manifest's folder
   // Lower-case hexadecimal; "" if the manifest gives none.
   std::string sha256;
+  std::string credentials_secret;  // of `url`; in the function's namespace; "" for none
 
   bool operator==(const Artifact&) const = default;
 };

@@ -80,6 +80,12 @@ Artifact ReadArtifact(const YamlNode& node, const std::string& path, const std::
   } else if (!artifact.url.empty() && reader.Find("sha256") == nullptr) {
     reader.Wrong("sha256", "is missing; a module from a URL needs its digest: sha256sum prints it");
   }
+  if (reader.Text("credentialsSecret", artifact.credentials_secret)) {
+    const std::string wrong = CheckSubdomain(artifact.credentials_secret);
+    if (!wrong.empty()) reader.Wrong("credentialsSecret", wrong);
+    if (reader.Find("url") == nullptr)
+      reader.Wrong("credentialsSecret", "is for a url; for an image give spec.imagePullSecrets");
+  }
   if (reader.is_map() && sources.empty()) {
     reader.Wrong("", "says not where the module is; give one of path, url, image or configMap");
   }

@@ -59,6 +59,8 @@ struct FunctionObject {
   // the content itself.
   std::string artifact_path;
   std::shared_ptr<const std::string> artifact_bytes = nullptr;
+  // Or where a runtime fetches it from; artifact_sha256 is known then.
+  std::string artifact_url = {};
   std::optional<v1::Problem> artifact_problem;
   // What replicas are made from that cannot be changed once they run (image, resources …); "" if there is no such
   // thing. A replica of another template serves on until enough of this one do.

@@ -232,8 +232,13 @@ void KillChildren() {
 
 std::vector<std::string> CleanEnvironment() {
   std::vector<std::string> environment;
-  for (const char* const name : {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                                 "TSAN_OPTIONS", "LSAN_OPTIONS"}) {
+  for (const char* const name :
+       {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+        "LSAN_OPTIONS",
+        // How a runtime fetches modules; its workers get none of this.
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY",
+        "no_proxy", "SSL_CERT_FILE"}) {
     if (const char* const value = std::getenv(name); value != nullptr) {
       environment.push_back(absl::StrCat(name, "=", value));
     }

@@ -26,10 +26,10 @@ using std::chrono::milliseconds;
 constexpr int kLongestDebounce = 8;
 
 v1::Problem NotLocal(const Function& function) {
-  return v1::MakeProblem(
-      "operator", "ArtifactNotLocal",
-      absl::StrCat("function ", function.Key(),
-                   ": on one machine a module comes from a file: give spec.artifact.path"));
+  return v1::MakeProblem("operator", "ArtifactNotLocal",
+                         absl::StrCat("function ", function.Key(),
+                                      ": on one machine a module comes from a file or a URL: give "
+                                      "spec.artifact.path, or url and sha256"));
 }
 
 }  // namespace
@@ -64,6 +64,9 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(LocalClusterOp
   ReplicaSupervisorOptions replicas;
   replicas.program = given.runtime_program;
   replicas.arguments = given.runtime_arguments;
+  // One for all replicas: what one of them fetched, the next finds.
+  replicas.arguments.push_back("--module-cache");
+  replicas.arguments.push_back(absl::StrCat(given.run_dir, "/fetched"));
   replicas.environment = CleanEnvironment();
   replicas.dir = absl::StrCat(given.run_dir, "/r");
   replicas.changed = [self = cluster.get()](const std::string& function) { self->Notify(function); };
@@ -369,6 +372,11 @@ absl::StatusOr<FunctionObject> LocalCluster::GetFunction(const std::string& func
   object.problem = view->problem;
   if (!object.function) return object;
   const Artifact& artifact = object.function->spec.artifact;
+  if (!artifact.url.empty()) {
+    object.artifact_sha256 = artifact.sha256;
+    object.artifact_url = artifact.url;
+    return object;
+  }
   if (artifact.path.empty()) {
     object.artifact_problem = NotLocal(*object.function);
     return object;

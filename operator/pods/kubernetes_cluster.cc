@@ -155,9 +155,8 @@ struct KubernetesCluster::Impl {
                         artifact.config_map_name, module.sha256, sha256));
       }
     } else {
-      object.artifact_problem = v1::MakeProblem(
-          "operator", "ArtifactNotServed",
-          "modules from a url are not served in a cluster by this version: use image or configMap");
+      object.artifact_identity = sha256;
+      object.artifact_url = artifact.url;
     }
   }
 

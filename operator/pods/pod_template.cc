@@ -75,6 +75,13 @@ Json MakeContainer(const FunctionSpec& spec, const PodDefaults& defaults) {
     arguments.push_back("/mayfly/tls");
     mounts.push_back({{"name", "tls"}, {"mountPath", "/mayfly/tls"}, {"readOnly", true}});
   }
+  if (!spec.artifact.credentials_secret.empty()) {
+    arguments.push_back("--artifact-credentials");
+    arguments.push_back("/mayfly/artifact-credentials");
+    mounts.push_back({{"name", "artifact-credentials"},
+                      {"mountPath", "/mayfly/artifact-credentials"},
+                      {"readOnly", true}});
+  }
   if (!spec.artifact.image.empty()) {
     mounts.push_back({{"name", "module"}, {"mountPath", "/mayfly/image"}, {"readOnly", true}});
   }
@@ -108,6 +115,11 @@ Json MakeVolumes(const FunctionSpec& spec, const PodDefaults& defaults) {
   if (!defaults.tls_secret.empty())
     volumes.push_back(
         {{"name", "tls"}, {"secret", {{"secretName", defaults.tls_secret}, {"defaultMode", 0440}}}});
+  if (!spec.artifact.credentials_secret.empty()) {
+    volumes.push_back(
+        {{"name", "artifact-credentials"},
+         {"secret", {{"secretName", spec.artifact.credentials_secret}, {"defaultMode", 0440}}}});
+  }
   if (!spec.artifact.image.empty()) {
     volumes.push_back({{"name", "module"}, {"image", {{"reference", spec.artifact.image}}}});
   }

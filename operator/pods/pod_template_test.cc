@@ -83,6 +83,15 @@ TEST_F(PodTemplateTest, MountsAnImageThatCarriesTheModule) {
   EXPECT_THAT(spec["containers"][0]["volumeMounts"], SizeIs(3));
 }
 
+TEST_F(PodTemplateTest, ShowsTheRuntimeTheCredentialsOfAUrl) {
+  const Json spec = Make("  artifact: {url: 's3://mods/t.so', sha256: " + std::string(64, 'a') +
+                         ", credentialsSecret: modules}\n")["spec"];
+  EXPECT_EQ(spec["volumes"].back()["secret"]["secretName"], "modules");
+  const Json container = spec["containers"][0];
+  EXPECT_EQ(container["volumeMounts"].back()["readOnly"], true);
+  EXPECT_EQ(container["args"].back(), container["volumeMounts"].back()["mountPath"]);
+}
+
 TEST_F(PodTemplateTest, GivesThePodWhatTheManifestAsksForAndDefaultsElse) {
   const Json spec = Make(
       "  artifact: {path: /opt/t.so}\n  resources: {limits: {memory: 256Mi}, requests: {cpu: '1'}}\n"

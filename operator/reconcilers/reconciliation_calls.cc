@@ -12,13 +12,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLoadMargin = 5s;  // beyond create()'s timeout: transfer, check, map
+constexpr auto kLoadMargin = 8s;  // beyond create()'s timeout: transfer or wait for a fetch, check, map
 constexpr auto kTryLater = 1s;
 // As the runtime says it: create() was killed from outside, by a person or for want of memory.
 constexpr std::string_view kReasonCreateKilled = "CreateKilled";
 // So often in a row, and the machine cannot run the module for now, whoever is to blame.
 constexpr int kCreateKillsToRefuse = 5;
 constexpr int kUnansweredToLose = 3;
+// As the runtime says it: the module is on its way; and: where it is could not be reached, which may pass by itself.
+constexpr std::string_view kReasonFetching = "ArtifactFetching";
+constexpr std::string_view kReasonUnreachable = "ArtifactUnreachable";
+constexpr auto kFetchPause = 200ms;
+constexpr auto kUnreachablePause = 10s;
 
 }  // namespace
 
@@ -101,6 +106,16 @@ void Reconciliation::Take(const LoadDone& done) {
   if (state_.cold_start && state_.cold_start->replica == done.replica) state_.cold_start.reset();
   if (done.reply.ok()) {
     const v1::Problem& problem = done.reply->problem();
+    if (problem.reason() == kReasonFetching) {
+      replica.not_before = now_ + kFetchPause;
+      return;
+    }
+    // Replicas that have the module serve on while its source is away.
+    if (problem.reason() == kReasonUnreachable && state_.good && state_.good->name == done.revision.name) {
+      NoteFailure(problem);
+      replica.not_before = now_ + kUnreachablePause;
+      return;
+    }
     if (problem.reason() != kReasonCreateKilled || ++state_.create_kills >= kCreateKillsToRefuse) {
       return Refuse(done.revision, problem);
     }

@@ -12,6 +12,9 @@ namespace {
 // Appends a field so that no two lists of fields give the same text.
 void Append(std::string& text, std::string_view field) { text += fmt::format("{}:{};", field.size(), field); }
 
+// How long one Load may wait for a module that is fetched; after that it is asked for again.
+constexpr std::uint32_t kFetchWaitMs = 3'000;
+
 std::string ShortHash(const std::string& text) { return Sha256Hex(text).substr(0, 10); }
 
 }  // namespace
@@ -34,7 +37,8 @@ std::optional<Revision> MakeRevision(const FunctionObject& object) {
                   .function = object.function,
                   .artifact_path = object.artifact_path,
                   .artifact_sha256 = object.artifact_sha256,
-                  .artifact_bytes = object.artifact_bytes};
+                  .artifact_bytes = object.artifact_bytes,
+                  .artifact_url = object.artifact_url};
 }
 
 v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch) {
@@ -45,6 +49,9 @@ v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch) {
   request.set_revision(revision.name);
   if (revision.artifact_bytes != nullptr) {
     request.set_inline_(*revision.artifact_bytes);
+  } else if (!revision.artifact_url.empty()) {
+    request.set_url(revision.artifact_url);
+    request.set_fetch_wait_ms(kFetchWaitMs);
   } else {
     request.set_path(revision.artifact_path);
     request.set_source_path(spec.artifact.path);

@@ -20,7 +20,8 @@ struct Revision {
   std::shared_ptr<const Function> function;
   std::string artifact_path;
   std::string artifact_sha256;                        // "" if it is not known
-  std::shared_ptr<const std::string> artifact_bytes;  // null: at artifact_path
+  std::shared_ptr<const std::string> artifact_bytes;  // null: at artifact_path, or at artifact_url
+  std::string artifact_url;                           // "" if it is not fetched
 };
 
 // The revision that `object` wants; nothing while it has no function, or its artifact is not known.

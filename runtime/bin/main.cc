@@ -60,7 +60,13 @@ int main(int argc, char** argv) {
   // After the store, whose lock says that the folder is this runtime's alone.
   const auto temporary = runtime::MakeEmptyFolder(options.state_dir + "/tmp");
   if (!temporary.ok()) return Fail(std::string(temporary.status().message()));
-  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary},
+  const auto fetcher = runtime::ModuleFetcher::Open(
+      {.program = options.fetcher,
+       .folder = options.module_cache.empty() ? options.state_dir + "/fetched" : options.module_cache,
+       .credentials_folder = options.artifact_credentials,
+       .cache_bytes = options.module_cache_bytes});
+  if (!fetcher.ok()) return Fail(std::string(fetcher.status().message()));
+  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary, fetcher->get()},
                            &runtime::WorkerPool::Create, **store, metrics);
   const base::RealClock clock;
   std::unique_ptr<tls::Identity> identity;
@@ -90,6 +96,7 @@ int main(int argc, char** argv) {
 
   runtime::AwaitSignal(std::nullopt);
   const milliseconds patience = options.drain_timeout.value_or(replica.timeout() + std::chrono::seconds(5));
+  (*fetcher)->Stop();
   base::log::Info("draining", {{"timeout_ms", patience.count()}});
   Drain(replica, Clock::now() + patience);
   (*server)->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));

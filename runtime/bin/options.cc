@@ -25,6 +25,7 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
       "  grpcurl -plaintext -d '{\"body\": \"aGk=\"}' 127.0.0.1:9000 mayfly.v1.Runtime/Invoke");
   options.worker = BesideThis("mayfly-worker");
   options.symbolizer = BesideThis("mayfly-symbolizer");
+  options.fetcher = BesideThis("mayfly-fetch");
   std::uint64_t drain_seconds = 0;
   v1::LoadRequest load;
   std::string module, handler, config, function = "default/local";
@@ -44,6 +45,17 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
   app.add_option(
       "--symbolizer", options.symbolizer,
       "The program that names functions in backtraces (default: mayfly-symbolizer beside this one)");
+  app.add_option("--fetcher", options.fetcher,
+                 "The program that fetches modules from URLs (default: mayfly-fetch beside this one)");
+  app.add_option(
+      "--module-cache", options.module_cache,
+      "Folder of fetched modules, which runtimes of one user may share (default: one in --state-dir)");
+  app.add_option("--module-cache-bytes", options.module_cache_bytes, "What it may keep")
+      ->capture_default_str();
+  app.add_option(
+      "--artifact-credentials", options.artifact_credentials,
+      "Folder with a file for each setting of fetches, as a mounted Secret has them: token, username, "
+      "password, ca.crt, AWS_ACCESS_KEY_ID …");
   app.add_option("--log-level", options.log_level, "debug, info, warn or error")
       ->transform(CLI::CheckedTransformer(base::log::LevelNames()));
   app.add_option("--log-format", options.log_format, "logfmt or json")

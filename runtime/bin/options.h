@@ -18,6 +18,10 @@ struct Options {
   std::string tls;  // folder; "": no TLS
   std::string worker;
   std::string symbolizer;
+  std::string fetcher;
+  std::string module_cache;  // "": a folder of state_dir
+  std::uint64_t module_cache_bytes = 1ull << 30;
+  std::string artifact_credentials;  // "": none but the environment's
   base::log::Level log_level = base::log::Level::kInfo;
   base::log::Format log_format = base::log::Format::kLogfmt;
   std::optional<std::chrono::milliseconds> drain_timeout;  // default: the function's timeout and 5 s

@@ -120,7 +120,8 @@ std::shared_ptr<const StoredModule> ModuleStore::Admit(const AdmitRequest& reque
 
   const Clock::time_point checking = Clock::now();
   CheckRequest check{name, "", request.library_path};
-  if (!source.empty()) {
+  // What comes without a path has nothing beside it.
+  if (!source.empty() && request.file < 0) {
     const std::size_t slash = source.rfind('/');
     check.origin = slash == std::string::npos ? "." : source.substr(0, slash);
   }
@@ -156,14 +157,16 @@ std::int64_t ModuleStore::CopyTo(int to, const AdmitRequest& request, std::strin
                                         size, largest_module_));
     return -1;
   };
-  if (request.path.empty()) {
+  if (request.path.empty() && request.file < 0) {
     if (request.bytes.size() > largest_module_) return too_large(request.bytes.size());
     if (WriteAll(to, request.bytes)) return static_cast<std::int64_t>(request.bytes.size());
     problem = CannotStore(name, folder_, errno);
     return -1;
   }
   // O_NONBLOCK: a FIFO or a device must not hold the runtime up.
-  const base::FileDescriptor from(::open(request.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const base::FileDescriptor from(request.file < 0
+                                      ? ::open(request.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+                                      : ::fcntl(request.file, F_DUPFD_CLOEXEC, 0));
   struct stat status;
   if (!from || ::fstat(from.get(), &status) != 0) {
     problem = ModuleProblem("NotReadable", name, fmt::format("cannot be opened: {}", Reason(errno)));

@@ -44,6 +44,7 @@ class StoredModule {
 struct AdmitRequest {
   // The module: its path, or its bytes if `path` is "".
   std::string path = {};
+  int file = -1;  // open for reading from its beginning on, in place of `path`
   std::string_view bytes = {};
   // Where `path` was copied from, if it was: problems name this one, and $ORIGIN is its folder.
   std::string source_path = {};

@@ -22,6 +22,7 @@ constexpr milliseconds kGrace{5'000};
 
 constexpr std::uint32_t kDefaultTimeoutMs = 60'000;
 constexpr std::uint32_t kDefaultCreateTimeoutMs = 10'000;
+constexpr std::uint32_t kDefaultFetchWaitMs = 5'000;
 constexpr std::uint64_t kDefaultLargestRequest = 32u << 20;
 
 template <typename T>
@@ -118,6 +119,7 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
     }
   }
   std::shared_ptr<Revision> made = Make(request, reply);
+  if (!made && reply.problem().reason() == ModuleFetcher::kReasonFetching) return absl::OkStatus();
   if (!made) {
     base::log::Warn("module refused", {{"function", request.function()},
                                        {"revision", request.revision()},
@@ -141,8 +143,8 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
   return absl::OkStatus();
 }
 
-std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request, v1::LoadReply& reply) {
-  auto revision = std::make_shared<Revision>();
+std::shared_ptr<const StoredModule> Replica::GetModule(const v1::LoadRequest& request, v1::LoadReply& reply,
+                                                       AdmitTimes& times) {
   AdmitRequest admit;
   admit.path = request.path();
   admit.source_path = request.source_path();
@@ -152,8 +154,34 @@ std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request,
       found != request.environment().end()) {
     admit.library_path = found->second;
   }
+  if (request.url().empty()) return store_.Admit(admit, *reply.mutable_problem(), times);
+  if (options_.fetcher == nullptr) {
+    *reply.mutable_problem() =
+        v1::MakeProblem("runtime", "ArtifactNotServed", "this runtime fetches no modules from URLs");
+    return nullptr;
+  }
+  const Clock::time_point start = Clock::now();
+  const Clock::time_point deadline = start + milliseconds(Or(request.fetch_wait_ms(), kDefaultFetchWaitMs));
+  std::shared_ptr<const StoredModule> module;
+  // A file that went bad in the cache is found here, and fetched once more.
+  for (int attempt = 0; !module && attempt < 2; ++attempt) {
+    const base::FileDescriptor file =
+        options_.fetcher->Fetch(request.url(), request.sha256(), deadline, *reply.mutable_problem());
+    if (!file) break;
+    admit.file = file.get();
+    admit.source_path = ShownUrl(request.url());
+    module = store_.Admit(admit, *reply.mutable_problem(), times);
+    if (!module && reply.problem().reason() != "DigestMismatch") break;
+    if (!module) options_.fetcher->Drop(request.sha256());
+  }
+  times.fetch = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start) - times.check;
+  return module;
+}
+
+std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request, v1::LoadReply& reply) {
+  auto revision = std::make_shared<Revision>();
   AdmitTimes times;
-  revision->module = store_.Admit(admit, *reply.mutable_problem(), times);
+  revision->module = GetModule(request, reply, times);
   if (!revision->module) return nullptr;
   revision->pool =
       make_pool_(OptionsOf(request, options_, revision->module->path), metrics_, *reply.mutable_problem());

@@ -24,6 +24,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "mayfly/v1/runtime.pb.h"
+#include "runtime/artifacts/module_fetcher.h"
 #include "runtime/loader/module_store.h"
 #include "runtime/pool/worker_pool.h"
 #include "runtime/server/task_threads.h"
@@ -49,6 +50,7 @@ class Replica {
     std::string worker_program;
     std::string symbolizer_program = {};  // "": backtraces have offsets only
     std::string temporary_parent = {};    // of the workers' TMPDIR; see PoolOptions
+    ModuleFetcher* fetcher = nullptr;     // must outlive the replica; null: modules at URLs are refused
   };
 
   // `store` and `metrics` must outlive the replica.
@@ -95,6 +97,9 @@ class Replica {
     v1::LoadReply reply;  // for a Load that asks for what is there
   };
 
+  // The module of `request`; null and the reply's problem if there is none to be had.
+  std::shared_ptr<const StoredModule> GetModule(const v1::LoadRequest& request, v1::LoadReply& reply,
+                                                AdmitTimes& times);
   std::shared_ptr<Revision> Make(const v1::LoadRequest& request, v1::LoadReply& reply);
   void Retire(std::shared_ptr<Revision> old);
   v1::Capacity CapacityLocked() const ABSL_SHARED_LOCKS_REQUIRED(current_mutex_);

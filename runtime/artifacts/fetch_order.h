@@ -1,0 +1,46 @@
+// What mayfly-fetch is told on its standard input, and what it answers on its standard output.
+//
+// An order is fields of text, each ended by a NUL: nothing of it is on a command line, since URLs and environments hold
+// secrets. The answer is lines: "progress BYTES TOTAL" now and then (TOTAL is 0 while it is unknown), and last
+// "fetched", or "failed REASON SENTENCE".
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mayfly::runtime {
+
+inline constexpr std::size_t kMaxOrderBytes = 256u << 10;
+inline constexpr std::size_t kMaxAnswerLine = 4096;
+
+struct FetchOrder {
+  std::string url = {};                 // https://, http:// or s3://BUCKET/KEY
+  std::string sha256 = {};              // 64 lower-case hexadecimal digits
+  std::string folder = {};              // the cache; see ModuleCache
+  std::uint64_t cache_bytes = 0;        // what the cache may keep
+  std::uint64_t most_bytes = 0;         // what a module may have
+  std::string credentials_folder = {};  // a file for each setting, as a mounted Secret has them; "": none
+  std::chrono::milliseconds timeout{0};
+  std::map<std::string, std::string> settings =
+      {};  // from the environment; files of the folder come before them
+
+  bool operator==(const FetchOrder&) const = default;
+};
+
+std::string Encode(const FetchOrder& order);
+// Nothing if `text` is no order.
+std::optional<FetchOrder> DecodeFetchOrder(std::string_view text);
+
+// The variables of the environment that say who fetches, and how.
+extern const char* const kFetchVariables[];
+extern const std::size_t kFetchVariableCount;
+
+// `url` as it may be shown: without a user, a password or a query, which hold secrets.
+std::string ShownUrl(std::string_view url);
+
+}  // namespace mayfly::runtime

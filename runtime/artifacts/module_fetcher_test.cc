@@ -1,0 +1,118 @@
+#include "runtime/artifacts/module_fetcher.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "base/testing/eventually.h"
+#include "base/testing/temp_dir.h"
+#include "runtime/artifacts/testing.h"
+
+namespace mayfly::runtime {
+namespace {
+
+using ::testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+class ModuleFetcherTest : public ::testing::Test {
+ protected:
+  ModuleFetcherTest() : fetcher_(MakeFetcher()) {
+    server_.server().Get("/m.so", [this](const auto&, auto& response) {
+      ++asked_;
+      while (held_) ::usleep(2'000);
+      response.set_content("module", "a/b");
+    });
+    server_.Start();
+  }
+  ~ModuleFetcherTest() override { held_ = false; }
+
+  std::unique_ptr<ModuleFetcher> MakeFetcher() {
+    auto fetcher =
+        ModuleFetcher::Open({.program = MAYFLY_BIN_DIR "/mayfly-fetch", .folder = folder_ / "cache"});
+    EXPECT_TRUE(fetcher.ok()) << fetcher.status();
+    return *std::move(fetcher);
+  }
+  // The content, or "REASON".
+  std::string Fetch(ModuleFetcher& fetcher, std::chrono::milliseconds wait = std::chrono::seconds(20)) {
+    problem_.Clear();
+    const base::FileDescriptor file =
+        fetcher.Fetch(server_.url() + "/m.so", DigestOf("module"), Clock::now() + wait, problem_);
+    if (!file) return problem_.reason();
+    char text[64];
+    const ssize_t size = ::pread(file.get(), text, sizeof text, 0);
+    return std::string(text, static_cast<std::size_t>(size));
+  }
+
+  base::TempDir folder_;
+  TestServer server_;
+  std::atomic<int> asked_ = 0;
+  std::atomic<bool> held_ = false;
+  std::unique_ptr<ModuleFetcher> fetcher_;
+  v1::Problem problem_;
+};
+
+TEST_F(ModuleFetcherTest, FetchesOnceAndFindsItInTheCacheThen) {
+  EXPECT_EQ(Fetch(*fetcher_), "module") << problem_.message();
+  EXPECT_EQ(Fetch(*fetcher_), "module");
+  const auto other = MakeFetcher();
+  EXPECT_EQ(Fetch(*other), "module");
+  EXPECT_EQ(asked_, 1);
+  fetcher_->Drop(DigestOf("module"));
+  EXPECT_EQ(Fetch(*other), "module");
+  EXPECT_EQ(asked_, 2);
+}
+
+TEST_F(ModuleFetcherTest, GoesOnWhileNobodyWaits) {
+  held_ = true;
+  EXPECT_EQ(Fetch(*fetcher_, std::chrono::milliseconds(50)), ModuleFetcher::kReasonFetching);
+  EXPECT_EQ(Fetch(*fetcher_, std::chrono::milliseconds(50)), ModuleFetcher::kReasonFetching);
+  held_ = false;
+  EXPECT_EQ(Fetch(*fetcher_), "module") << problem_.message();
+  EXPECT_EQ(asked_, 1);
+}
+
+TEST_F(ModuleFetcherTest, FetchesOnceForTwoRuntimesOfAMachine) {
+  const auto other = MakeFetcher();
+  held_ = true;
+  EXPECT_EQ(Fetch(*fetcher_, std::chrono::milliseconds(50)), ModuleFetcher::kReasonFetching);
+  ASSERT_TRUE(base::Eventually([this] { return asked_ == 1; }));
+  EXPECT_EQ(Fetch(*other, std::chrono::milliseconds(200)), ModuleFetcher::kReasonFetching);
+  held_ = false;
+  EXPECT_EQ(Fetch(*other), "module") << problem_.message();
+  EXPECT_EQ(Fetch(*fetcher_), "module") << problem_.message();
+  EXPECT_EQ(asked_, 1);
+}
+
+TEST_F(ModuleFetcherTest, TellsWhatTheProgramSays) {
+  const base::FileDescriptor file = fetcher_->Fetch(server_.url() + "/none.so", DigestOf("module"),
+                                                    Clock::now() + std::chrono::seconds(20), problem_);
+  EXPECT_FALSE(file);
+  EXPECT_EQ(problem_.reason(), "ArtifactNotFound");
+  EXPECT_THAT(problem_.message(), HasSubstr("/none.so cannot be fetched: the server answers 404"));
+}
+
+TEST_F(ModuleFetcherTest, RefusesToFetchWithoutADigest) {
+  EXPECT_FALSE(fetcher_->Fetch(server_.url() + "/m.so", "", Clock::now(), problem_));
+  EXPECT_EQ(problem_.reason(), "BadArtifactUrl");
+  EXPECT_FALSE(fetcher_->Fetch(server_.url() + "/m.so", "../../etc/passwd", Clock::now(), problem_));
+  EXPECT_EQ(asked_, 0);
+}
+
+TEST_F(ModuleFetcherTest, StopsWhatRunsAtOnce) {
+  held_ = true;
+  EXPECT_EQ(Fetch(*fetcher_, std::chrono::milliseconds(50)), ModuleFetcher::kReasonFetching);
+  const Clock::time_point start = Clock::now();
+  fetcher_.reset();
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(5));
+}
+
+TEST_F(ModuleFetcherTest, SaysThatItsProgramIsMissing) {
+  auto fetcher = ModuleFetcher::Open({.program = folder_ / "none", .folder = folder_ / "cache"});
+  ASSERT_TRUE(fetcher.ok());
+  EXPECT_EQ(Fetch(**fetcher), "FetchFailed");
+  EXPECT_THAT(problem_.message(), HasSubstr(folder_ / "none"));
+}
+
+}  // namespace
+}  // namespace mayfly::runtime
