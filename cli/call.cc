@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -62,6 +63,36 @@ std::string Explanation(const CallAnswer& response) {
 }
 
 }  // namespace
+
+void AddCallOptions(CLI::App& command, const std::shared_ptr<CallOptions>& options) {
+  command
+      .add_option_function<std::string>(
+          "-d,--data",
+          [options](const std::string& text) {
+            options->body = text;
+            options->has_body = true;
+          },
+          "Body: text, @FILE, or - for standard input")
+      ->type_name("BODY");
+  command.add_option("-X,--method", options->method, "Method; POST with a body, else GET")
+      ->type_name("METHOD");
+  command.add_option("-H,--header", options->headers, "A header, NAME: VALUE; may be repeated")
+      ->type_name("HEADER")
+      ->take_all()
+      ->expected(1);
+  command.add_option("--path", options->path, "Path and query after the function's own: /a/b?c=d")
+      ->type_name("PATH");
+  command.add_flag("-q,--quiet", options->quiet, "Print the body only");
+  command.add_option("--timeout", options->timeout_seconds, "Seconds to wait for the answer")
+      ->check(CLI::Range(1, 86'400))
+      ->type_name("SECONDS")
+      ->capture_default_str();
+}
+
+std::string MethodOf(const CallOptions& options) {
+  if (!options.method.empty()) return options.method;
+  return options.has_body ? "POST" : "GET";
+}
 
 absl::StatusOr<std::string> ReadBody(const std::string& given) {
   if (given == "-" || given == "@-") return ReadStream(std::cin, "standard input");

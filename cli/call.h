@@ -3,13 +3,35 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/status.h"
 
+namespace CLI {
+class App;
+}
+
 namespace mayfly::cli {
+
+// What the options of a call say.
+struct CallOptions {
+  std::string body;  // as -d has it; see ReadBody()
+  bool has_body = false;
+  std::string method;
+  std::vector<std::string> headers;
+  std::string path;
+  bool quiet = false;
+  int timeout_seconds = 300;
+};
+
+// Adds them to `command`; parsing it fills `options`.
+void AddCallOptions(CLI::App& command, const std::shared_ptr<CallOptions>& options);
+
+// -X, or what is usual with and without a body.
+std::string MethodOf(const CallOptions& options);
 
 // The body that -d means: text, @FILE, or - for standard input.
 absl::StatusOr<std::string> ReadBody(const std::string& given);

@@ -87,6 +87,7 @@ absl::StatusOr<int> ShowLogs(const Cluster& cluster, const LogsRequest& request)
     if (std::ferror(stdout) != 0) return kExitOk;
     std::erase_if(followed, [&](const auto& each) { return !pods->contains(each.first); });
     query = "";  // of a pod that comes now, everything
+    // Pods that come are asked for, not watched: a person reads this, and Ctrl-C ends it.
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }
 }

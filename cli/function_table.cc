@@ -2,9 +2,12 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -158,6 +161,34 @@ absl::StatusOr<std::string> ShowFunctions(const std::string& text, const ShowOpt
     return Shown(json, many ? json["functions"].get<std::vector<Json>>() : std::vector<Json>{json}, options);
   } catch (const Json::exception& error) {
     return absl::InternalError(absl::StrCat("the answer is not as a function is: ", error.what()));
+  }
+}
+
+void AddShowOptions(CLI::App& command, ShowOptions& options) {
+  command.add_option("-o,--output", options.output, "table, name, json or yaml")
+      ->check(CLI::IsMember({"json", "name", "table", "yaml"}))
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  command.add_flag("-w,--watch", options.watch, "Print again whenever something changed");
+}
+
+absl::Status PrintFunctions(const std::function<absl::StatusOr<std::string>()>& read,
+                            const ShowOptions& options, std::chrono::milliseconds every) {
+  std::string before;
+  for (;;) {
+    const absl::StatusOr<std::string> json = read();
+    if (!json.ok()) return json.status();
+    const absl::StatusOr<std::string> text = ShowFunctions(*json, options);
+    if (!text.ok()) return text.status();
+    if (*text != before) {
+      if (!before.empty() && options.output == "table") std::fputc('\n', stdout);
+      std::fputs(text->c_str(), stdout);
+      std::fflush(stdout);
+      before = *text;
+    }
+    if (!options.watch || std::ferror(stdout) != 0) return absl::OkStatus();
+    // Neither server tells of changes: both are asked, as often as each bears.
+    std::this_thread::sleep_for(every);
   }
 }
 

@@ -19,15 +19,8 @@
 namespace mayfly::cli {
 namespace {
 
-struct InvokeOptions {
+struct InvokeOptions : CallOptions {
   std::string target;
-  std::string body;
-  bool has_body = false;
-  std::string method;
-  std::vector<std::string> headers;
-  std::string path;
-  bool quiet = false;
-  int timeout_seconds = 300;
   int port = 0;
 };
 
@@ -77,7 +70,7 @@ int Invoke(const InvokeOptions& options) {
   if (!body.ok()) return Fail(body.status());
 
   httplib::Request request;
-  request.method = options.method.empty() ? (options.has_body ? "POST" : "GET") : options.method;
+  request.method = MethodOf(options);
   request.path = target->path;
   request.body = *body;
   request.set_header("Mayfly-Metering", "true");
@@ -116,28 +109,7 @@ void AddInvoke(CLI::App& app, Action& action) {
   command->add_option("TARGET", options->target, "A function (name or namespace/name), or an http:// URL")
       ->required()
       ->type_name("");
-  command
-      ->add_option_function<std::string>(
-          "-d,--data",
-          [options](const std::string& text) {
-            options->body = text;
-            options->has_body = true;
-          },
-          "Body: text, @FILE, or - for standard input")
-      ->type_name("BODY");
-  command->add_option("-X,--method", options->method, "Method; POST with a body, else GET")
-      ->type_name("METHOD");
-  command->add_option("-H,--header", options->headers, "A header, NAME: VALUE; may be repeated")
-      ->type_name("HEADER")
-      ->take_all()
-      ->expected(1);
-  command->add_option("--path", options->path, "Path and query after the function's own: /a/b?c=d")
-      ->type_name("PATH");
-  command->add_flag("-q,--quiet", options->quiet, "Print the body only");
-  command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the answer")
-      ->check(CLI::Range(1, 86'400))
-      ->type_name("SECONDS")
-      ->capture_default_str();
+  AddCallOptions(*command, options);
   command->add_option("--port,-p", options->port, "Port of the `mayfly up` to ask; needed if several run")
       ->type_name("PORT");
   command->footer(

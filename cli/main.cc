@@ -1,13 +1,10 @@
 // mayfly: native functions on this machine.
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
 
 #include "base/lock_checks.h"
 #include "cli/command.h"
-#include "cli/exit_codes.h"
 #include "cli/plugin.h"
-#include "cli/terminal.h"
 #include "cli/usage.h"
 
 int main(int argc, char** argv) {
@@ -27,16 +24,5 @@ int main(int argc, char** argv) {
       "Each command explains itself: mayfly COMMAND --help");
   Action action;
   AddCommands(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    return Fail(ExplainUsage(app, error.what(), argc > 1 ? argv[1] : ""), kExitUsage);
-  }
-  if (!action) {
-    std::fputs(app.help().c_str(), stderr);
-    return kExitUsage;
-  }
-  return action();
+  return ParseAndRun(app, action, argc, argv);
 }

@@ -6,7 +6,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -38,40 +37,25 @@ int In(const ClusterFlags& flags, const std::function<absl::StatusOr<int>(const 
 struct GetOptions {
   std::string name;
   ShowOptions show;
-  bool watch = false;
 };
 
 absl::StatusOr<int> Get(const Cluster& cluster, const ClusterFlags& flags, GetOptions options) {
   options.show.space = flags.all_spaces ? "" : SpaceOf(cluster, options.name);
-  std::string before;
-  for (;;) {
-    const absl::StatusOr<std::string> json =
-        options.name.empty() ? ListFunctions(cluster, flags.all_spaces ? "" : cluster.space())
-                             : ReadFunction(cluster, options.name);
-    if (!json.ok()) return json.status();
-    const absl::StatusOr<std::string> text = ShowFunctions(*json, options.show);
-    if (!text.ok()) return text.status();
-    if (*text != before) {
-      if (!before.empty() && options.show.output == "table") std::fputc('\n', stdout);
-      std::fputs(text->c_str(), stdout);
-      std::fflush(stdout);
-      before = *text;
-    }
-    if (!options.watch || std::ferror(stdout) != 0) return kExitOk;
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-  }
+  const auto read = [&] {
+    return options.name.empty() ? ListFunctions(cluster, flags.all_spaces ? "" : cluster.space())
+                                : ReadFunction(cluster, options.name);
+  };
+  const absl::Status status = PrintFunctions(read, options.show, std::chrono::seconds(1));
+  if (!status.ok()) return status;
+  return kExitOk;
 }
 
 void AddGet(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
   CLI::App* const command = app.add_subcommand("get", "List functions with what they have used, or show one");
   const auto options = std::make_shared<GetOptions>();
   command->add_option("NAME", options->name, "A function: name or namespace/name")->type_name("");
-  command->add_option("-o,--output", options->show.output, "table, name, json or yaml")
-      ->check(CLI::IsMember({"json", "name", "table", "yaml"}))
-      ->type_name("FORMAT")
-      ->capture_default_str();
+  AddShowOptions(*command, options->show);
   command->add_flag("-A,--all-namespaces", flags->all_spaces, "Those of every namespace");
-  command->add_flag("-w,--watch", options->watch, "Print again whenever something changed");
   command->callback([&action, flags, options] {
     action = [flags, options] {
       return In(*flags, [&](const Cluster& cluster) { return Get(cluster, *flags, *options); });
@@ -99,22 +83,15 @@ void AddLogs(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>&
   });
 }
 
-struct InvokeOptions {
+struct InvokeOptions : CallOptions {
   std::string name;
-  std::string body;
-  bool has_body = false;
-  std::string method;
-  std::vector<std::string> headers;
-  std::string path;
-  bool quiet = false;
-  int timeout_seconds = 300;
 };
 
 absl::StatusOr<int> Invoke(const Cluster& cluster, const InvokeOptions& options) {
   const absl::StatusOr<std::string> path = PathOfFunction(cluster, options.name, options.path);
   if (!path.ok()) return path.status();
   Cluster::Call call;
-  call.method = options.method.empty() ? (options.has_body ? "POST" : "GET") : options.method;
+  call.method = MethodOf(options);
   call.path = *path;
   call.timeout = std::chrono::seconds(options.timeout_seconds);
   call.headers.emplace_back("Mayfly-Metering", "true");
@@ -144,28 +121,7 @@ void AddInvoke(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags
   command->add_option("NAME", options->name, "The function: name or namespace/name")
       ->required()
       ->type_name("");
-  command
-      ->add_option_function<std::string>(
-          "-d,--data",
-          [options](const std::string& text) {
-            options->body = text;
-            options->has_body = true;
-          },
-          "Body: text, @FILE, or - for standard input")
-      ->type_name("BODY");
-  command->add_option("-X,--method", options->method, "Method; POST with a body, else GET")
-      ->type_name("METHOD");
-  command->add_option("-H,--header", options->headers, "A header, NAME: VALUE; may be repeated")
-      ->type_name("HEADER")
-      ->take_all()
-      ->expected(1);
-  command->add_option("--path", options->path, "Path and query after the function's own: /a/b?c=d")
-      ->type_name("PATH");
-  command->add_flag("-q,--quiet", options->quiet, "Print the body only");
-  command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the answer")
-      ->check(CLI::Range(1, 86'400))
-      ->type_name("SECONDS")
-      ->capture_default_str();
+  AddCallOptions(*command, options);
   command->callback([&action, flags, options] {
     action = [flags, options] {
       return In(*flags, [&](const Cluster& cluster) { return Invoke(cluster, *options); });
@@ -221,18 +177,7 @@ int RunPlugin(int argc, char** argv) {
   AddLogs(app, action, flags);
   AddWhy(app, action, flags);
   AddVersion(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    return Fail(ExplainUsage(app, error.what(), argc > 1 ? argv[1] : ""), kExitUsage);
-  }
-  if (!action) {
-    std::fputs(app.help().c_str(), stderr);
-    return kExitUsage;
-  }
-  return action();
+  return ParseAndRun(app, action, argc, argv);
 }
 
 }  // namespace mayfly::cli

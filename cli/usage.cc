@@ -2,10 +2,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/exit_codes.h"
+#include "cli/terminal.h"
 
 namespace mayfly::cli {
 namespace {
@@ -45,6 +48,21 @@ std::string ExplainUsage(const CLI::App& app, const std::string& error, const st
   if (first.empty() || first.front() == '-') return absl::StrCat(error, kSee);
   return absl::StrCat("there is no command ", first,
                       nearest.empty() ? "" : absl::StrCat(": did you mean `mayfly ", nearest, "`?"), kSee);
+}
+
+int ParseAndRun(CLI::App& app, const Action& action, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    return Fail(ExplainUsage(app, error.what(), argc > 1 ? argv[1] : ""), kExitUsage);
+  }
+  if (!action) {
+    std::fputs(app.help().c_str(), stderr);
+    return kExitUsage;
+  }
+  return action();
 }
 
 }  // namespace mayfly::cli
