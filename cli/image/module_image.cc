@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "operator/api/digest.h"
+#include "base/digest.h"
 
 namespace mayfly::cli {
 namespace {
@@ -21,7 +21,7 @@ constexpr std::size_t kElfHeader = 64;
 constexpr std::uint64_t kMostBytes = 077777777777;
 
 Blob MakeBlob(std::string content) {
-  std::string digest = "sha256:" + op::Sha256Hex(content);
+  std::string digest = "sha256:" + base::Sha256Hex(content);
   return {std::move(content), std::move(digest)};
 }
 

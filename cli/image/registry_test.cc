@@ -6,7 +6,7 @@
 #include <map>
 #include <thread>
 
-#include "operator/api/digest.h"
+#include "base/digest.h"
 
 namespace mayfly::cli {
 namespace {
@@ -51,14 +51,14 @@ class RegistryTest : public ::testing::Test {
     });
     server_.Put("/upload", [this](const httplib::Request& request, httplib::Response& response) {
       const std::string digest = request.get_param_value("digest");
-      response.status = digest == "sha256:" + op::Sha256Hex(request.body) ? 201 : 400;
+      response.status = digest == "sha256:" + base::Sha256Hex(request.body) ? 201 : 400;
       blobs_[digest] = request.body;
     });
     server_.Put(
         "/v2/tools/hello/manifests/1", [this](const httplib::Request& request, httplib::Response& response) {
           manifest_ = request.body;
           response.status = request.get_header_value("Content-Type") == kManifestType ? 201 : 400;
-          response.set_header("Docker-Content-Digest", ("sha256:" + op::Sha256Hex(request.body)).c_str());
+          response.set_header("Docker-Content-Digest", ("sha256:" + base::Sha256Hex(request.body)).c_str());
         });
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     while (!server_.is_running()) std::this_thread::yield();

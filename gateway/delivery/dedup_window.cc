@@ -1,16 +1,13 @@
 #include "gateway/delivery/dedup_window.h"
 
-#include <openssl/sha.h>
-
 #include "absl/strings/str_cat.h"
+#include "base/digest.h"
 
 namespace mayfly::gateway {
 
 std::string DedupWindow::Key(std::string_view source, std::string_view id) {
   const std::string text = absl::StrCat(source.size(), ":", std::string(source), std::string(id));
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  return std::string(reinterpret_cast<const char*>(digest), 16);
+  return base::Sha256(text).substr(0, 16);
 }
 
 bool DedupWindow::Contains(const std::string& key, base::MonotonicTime now) {

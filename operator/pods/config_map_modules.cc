@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "base/digest.h"
 #include "base/thread.h"
-#include "operator/api/digest.h"
 #include "proto/problem.h"
 
 namespace mayfly::op {
@@ -84,7 +84,7 @@ ConfigMapModule ConfigMapModules::Read(const Place& place, std::stop_token stop)
                  fmt::format("binaryData \"{}\" of ConfigMap {} is not base64", place.key, place.name));
   }
   ConfigMapModule module;
-  module.sha256 = Sha256Hex(bytes);
+  module.sha256 = base::Sha256Hex(bytes);
   module.bytes = std::make_shared<const std::string>(std::move(bytes));
   return module;
 }

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "operator/api/digest.h"
+#include "base/digest.h"
 #include "operator/api/function_status.h"
 
 namespace mayfly::op {
@@ -197,7 +197,7 @@ std::string PodTemplateHash(const Function& function, const PodDefaults& default
   const Json meaning = {{"spec", MakeSpec(function, defaults)},
                         {"labels", function.spec.runtime.labels},
                         {"annotations", function.spec.runtime.annotations}};
-  return Sha256Hex(meaning.dump()).substr(0, 10);
+  return base::Sha256Hex(meaning.dump()).substr(0, 10);
 }
 
 std::string NewPodName(const std::string& function) {

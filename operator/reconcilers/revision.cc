@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "operator/api/digest.h"
+#include "base/digest.h"
 
 namespace mayfly::op {
 namespace {
@@ -15,7 +15,7 @@ void Append(std::string& text, std::string_view field) { text += fmt::format("{}
 // How long one Load may wait for a module that is fetched; after that it is asked for again.
 constexpr std::uint32_t kFetchWaitMs = 3'000;
 
-std::string ShortHash(const std::string& text) { return Sha256Hex(text).substr(0, 10); }
+std::string ShortHash(const std::string& text) { return base::Sha256Hex(text).substr(0, 10); }
 
 }  // namespace
 

@@ -8,16 +8,10 @@
 #include <map>
 
 #include "absl/strings/escaping.h"
+#include "base/digest.h"
 
 namespace mayfly::runtime {
 namespace {
-
-std::string Sha256(std::string_view text) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
-}
 
 std::string Hmac(std::string_view key, std::string_view text) {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -55,7 +49,7 @@ std::vector<std::string> SignS3Get(const S3Get& get, const AwsCredentials& crede
   const std::string time =
       fmt::format("{:%Y%m%dT%H%M%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
   const std::string date = time.substr(0, 8);
-  headers["x-amz-content-sha256"] = Sha256("");
+  headers["x-amz-content-sha256"] = base::Sha256Hex("");
   headers["x-amz-date"] = time;
   if (!credentials.session_token.empty()) headers["x-amz-security-token"] = credentials.session_token;
   for (const auto& [name, value] : headers) lines.push_back(name + ": " + value);
@@ -67,9 +61,9 @@ std::vector<std::string> SignS3Get(const S3Get& get, const AwsCredentials& crede
     canonical += name + ":" + value + "\n";
     names += (names.empty() ? "" : ";") + name;
   }
-  canonical += "\n" + names + "\n" + Sha256("");
+  canonical += "\n" + names + "\n" + base::Sha256Hex("");
   const std::string scope = date + "/" + region + "/s3/aws4_request";
-  const std::string to_sign = "AWS4-HMAC-SHA256\n" + time + "\n" + scope + "\n" + Sha256(canonical);
+  const std::string to_sign = "AWS4-HMAC-SHA256\n" + time + "\n" + scope + "\n" + base::Sha256Hex(canonical);
   const std::string key =
       Hmac(Hmac(Hmac(Hmac("AWS4" + credentials.secret_key, date), region), "s3"), "aws4_request");
   lines.push_back(

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/digest.h"
 #include "base/file_descriptor.h"
 #include "base/testing/temp_dir.h"
 #include "runtime/artifacts/testing.h"
@@ -23,7 +24,7 @@ class DownloadTest : public ::testing::Test {
  protected:
   DownloadTest() {
     for (int i = 0; i < 300'000; ++i) module_ += static_cast<char>(i * 7 + i / 251);
-    order_.sha256 = DigestOf(module_);
+    order_.sha256 = base::Sha256Hex(module_);
     order_.most_bytes = 1u << 20;
     order_.timeout = std::chrono::seconds(20);
     order_.folder = folder_.path();
@@ -82,7 +83,7 @@ TEST_F(DownloadTest, RefusesAnotherContentThanTheDigestSays) {
   server_.Start();
   const std::string failure = Fetch("/m.so");
   EXPECT_THAT(failure, StartsWith("DigestMismatch: "));
-  EXPECT_THAT(failure, HasSubstr(DigestOf("other")));
+  EXPECT_THAT(failure, HasSubstr(base::Sha256Hex("other")));
   EXPECT_THAT(failure, HasSubstr(order_.sha256));
 }
 

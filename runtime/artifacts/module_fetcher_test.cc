@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "base/digest.h"
 #include "base/testing/eventually.h"
 #include "base/testing/temp_dir.h"
 #include "runtime/artifacts/testing.h"
@@ -37,7 +38,7 @@ class ModuleFetcherTest : public ::testing::Test {
   std::string Fetch(ModuleFetcher& fetcher, std::chrono::milliseconds wait = std::chrono::seconds(20)) {
     problem_.Clear();
     const base::FileDescriptor file =
-        fetcher.Fetch(server_.url() + "/m.so", DigestOf("module"), Clock::now() + wait, problem_);
+        fetcher.Fetch(server_.url() + "/m.so", base::Sha256Hex("module"), Clock::now() + wait, problem_);
     if (!file) return problem_.reason();
     char text[64];
     const ssize_t size = ::pread(file.get(), text, sizeof text, 0);
@@ -58,7 +59,7 @@ TEST_F(ModuleFetcherTest, FetchesOnceAndFindsItInTheCacheThen) {
   const auto other = MakeFetcher();
   EXPECT_EQ(Fetch(*other), "module");
   EXPECT_EQ(asked_, 1);
-  fetcher_->Drop(DigestOf("module"));
+  fetcher_->Drop(base::Sha256Hex("module"));
   EXPECT_EQ(Fetch(*other), "module");
   EXPECT_EQ(asked_, 2);
 }
@@ -85,7 +86,7 @@ TEST_F(ModuleFetcherTest, FetchesOnceForTwoRuntimesOfAMachine) {
 }
 
 TEST_F(ModuleFetcherTest, TellsWhatTheProgramSays) {
-  const base::FileDescriptor file = fetcher_->Fetch(server_.url() + "/none.so", DigestOf("module"),
+  const base::FileDescriptor file = fetcher_->Fetch(server_.url() + "/none.so", base::Sha256Hex("module"),
                                                     Clock::now() + std::chrono::seconds(20), problem_);
   EXPECT_FALSE(file);
   EXPECT_EQ(problem_.reason(), "ArtifactNotFound");

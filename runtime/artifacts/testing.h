@@ -2,12 +2,9 @@
 #pragma once
 
 #include <httplib.h>
-#include <openssl/sha.h>
 
 #include <string>
 #include <thread>
-
-#include "absl/strings/escaping.h"
 
 namespace mayfly::runtime {
 
@@ -31,11 +28,5 @@ class TestServer {
   const int port_;
   std::thread thread_;
 };
-
-inline std::string DigestOf(const std::string& text) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), sizeof digest));
-}
 
 }  // namespace mayfly::runtime

@@ -1,10 +1,9 @@
 #include "gateway/store/sqlite/event_tables.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/digest.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -21,9 +20,7 @@ constexpr char kInsert[] =
 // 16 bytes that stand for (trigger, source, id).
 std::string SeenKey(std::int64_t trigger, const v1::Event& event) {
   const std::string text = absl::StrCat(trigger, ":", event.source().size(), ":", event.source(), event.id());
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  return std::string(reinterpret_cast<const char*>(digest), 16);
+  return base::Sha256(text).substr(0, 16);
 }
 
 std::string NoSuchRecord(const std::string& record) {
