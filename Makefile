@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench bench-cluster build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run test tidy tsan
+.PHONY: asan bench bench-cluster bench-events build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run server-kafka server-nats server-postgres test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -22,7 +22,8 @@ build: ## Build what users run: build/release/bin
 	@scripts/build release
 
 test: ## Build and run every test and check
-	@scripts/install-packages test
+	@scripts/install-packages test servers
+	@tests/servers/server prepare
 	@scripts/build release all mayfly_tests
 	@scripts/test release
 
@@ -35,6 +36,12 @@ bench-cluster: ## Measure on a real Kubernetes, as root; build/bench/cluster.jso
 	@scripts/install-packages bench cluster test
 	@scripts/build release all mayfly_benchmarks
 	@tests/bench/run_cluster
+
+bench-events: ## Measure events: JetStream beside a client in C, the store, schedules; build/bench/events.json
+	@scripts/install-packages bench servers
+	@tests/servers/server prepare
+	@scripts/build release all mayfly_benchmarks
+	@tests/bench/run_events
 
 chaos: ## 100,000 requests while workers and runtimes are killed; build/chaos/storm.json
 	@scripts/install-packages test
@@ -67,6 +74,20 @@ e2e: build ## The end-to-end tests on a real Kubernetes, as root; brings one up 
 	@scripts/build release mayfly_kubernetes_tests
 	@tests/e2e/run $(PARTS)
 
+server-kafka: ## Run Kafka, one broker on port 9092, as the tests use it; PORT=9093 moves it
+	@scripts/install-packages servers
+	@tests/servers/server prepare
+	@exec tests/servers/server kafka $(if $(PORT),--port $(PORT))
+
+server-nats: ## Run a NATS server with JetStream on port 4222, as the tests use it; PORT=4333 moves it
+	@scripts/install-packages servers
+	@tests/servers/server prepare
+	@exec tests/servers/server nats $(if $(PORT),--port $(PORT))
+
+server-postgres: ## Run a PostgreSQL server for triggers on port 5433, as the tests use it; PORT=5444 moves it
+	@scripts/install-packages servers
+	@exec tests/servers/server postgres $(if $(PORT),--port $(PORT))
+
 lint: ## The quick checks alone: formatting, include rules, headers, lists
 	@scripts/install-packages test
 	@tests/lint/lint.py
@@ -80,12 +101,14 @@ tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: files changed
 	@scripts/tidy
 
 asan: ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/install-packages test
+	@scripts/install-packages test servers
+	@tests/servers/server prepare
 	@scripts/build dev mayfly_tests
 	@scripts/test dev
 
 tsan: ## The tests of what has threads, under ThreadSanitizer
-	@scripts/install-packages test
+	@scripts/install-packages test servers
+	@tests/servers/server prepare
 	@scripts/build tsan mayfly_race_tests
 	@scripts/test tsan
 

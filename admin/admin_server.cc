@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "admin/admin_session.h"
 #include "base/host_port.h"
+#include "base/port_holder.h"
 #include "base/thread.h"
 
 namespace mayfly::admin {
@@ -106,6 +107,10 @@ struct AdminServer::Impl {
     }
     acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error == asio::error::address_in_use && socket_path.empty()) {
+      return absl::UnavailableError(
+          absl::StrCat(error.message(), ": ", base::DescribePortHolder(PortOf(endpoint))));
+    }
     if (error) return absl::UnavailableError(error.message());
     return absl::OkStatus();
   }

@@ -36,6 +36,17 @@ TEST(AdminServer, ServesMetricsAndHealth) {
   EXPECT_EQ(client.Get("/readyz")->status, 503);
 }
 
+TEST(AdminServer, NamesWhoHoldsATakenPort) {
+  base::Metrics metrics;
+  AdminServer first(metrics, [] { return std::string(); });
+  const auto bound = first.Start("127.0.0.1:0");
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  AdminServer second(metrics, [] { return std::string(); });
+  const std::string said(second.Start(*bound).status().message());
+  EXPECT_NE(said.find("process " + std::to_string(::getpid()) + " ("), std::string::npos) << said;
+  EXPECT_NE(said.find("choose another port"), std::string::npos) << said;
+}
+
 TEST(AdminServer, AUnixSocketIsItsOwnersAloneAndGoesWithTheServer) {
   base::Metrics metrics;
   const std::string path = testing::TempDir() + "/admin.sock";

@@ -6,9 +6,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
@@ -21,9 +18,12 @@
 namespace mayfly::cli {
 namespace {
 
-absl::StatusOr<std::string> ReadStream(std::istream& stream, const std::string& name) {
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (stream.bad()) return absl::DataLossError(absl::StrCat("cannot read ", name));
+absl::StatusOr<std::string> ReadAll(std::FILE* file, const std::string& name) {
+  std::string text;
+  char part[64u << 10];
+  for (std::size_t size = 0; (size = std::fread(part, 1, sizeof part, file)) > 0;) text.append(part, size);
+  if (std::ferror(file) != 0)
+    return absl::DataLossError(absl::StrCat("cannot read ", name, ": ", std::strerror(errno)));
   return text;
 }
 
@@ -95,13 +95,12 @@ std::string MethodOf(const CallOptions& options) {
 }
 
 absl::StatusOr<std::string> ReadBody(const std::string& given) {
-  if (given == "-" || given == "@-") return ReadStream(std::cin, "standard input");
+  if (given == "-" || given == "@-") return ReadAll(stdin, "standard input");
   if (given.empty() || given.front() != '@') return given;
-  std::ifstream file(given.substr(1), std::ios::binary);
-  if (!file) {
-    return absl::NotFoundError(absl::StrCat("cannot open ", given.substr(1), ": ", std::strerror(errno)));
-  }
-  return ReadStream(file, given.substr(1));
+  const std::string name = given.substr(1);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(name.c_str(), "rbe"), &std::fclose);
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", name, ": ", std::strerror(errno)));
+  return ReadAll(file.get(), name);
 }
 
 absl::StatusOr<std::pair<std::string, std::string>> ParseHeader(const std::string& text) {
@@ -112,15 +111,21 @@ absl::StatusOr<std::pair<std::string, std::string>> ParseHeader(const std::strin
                    std::string(absl::StripAsciiWhitespace(absl::string_view(text).substr(colon + 1))));
 }
 
-int TellAnswer(const CallAnswer& answer, double client_ms, bool quiet) {
-  std::fwrite(answer.body.data(), 1, answer.body.size(), stdout);
-  if (!answer.body.empty() && answer.body.back() != '\n' && ::isatty(STDOUT_FILENO) == 1)
-    std::fputc('\n', stdout);
-  std::fflush(stdout);
+bool BodyPrinter::Write(std::string_view part) {
+  if (part.empty()) return true;
+  last_ = part.back();
+  return std::fwrite(part.data(), 1, part.size(), stdout) == part.size() && std::fflush(stdout) == 0;
+}
+
+void BodyPrinter::Finish() {
+  if (last_ != '\n' && ::isatty(STDOUT_FILENO) == 1) std::fputc('\n', stdout);
+}
+
+int TellOutcome(const CallAnswer& answer, double client_ms, bool quiet) {
   if (!quiet) std::fprintf(stderr, "%s\n", Summary(answer, client_ms).c_str());
   if (answer.status < 400) return kExitOk;
   const std::string why = Explanation(answer);
-  if (!why.empty()) std::fprintf(stderr, "%s\n", why.c_str());
+  if (!why.empty()) std::fprintf(stderr, "%s\n", Printable(why).c_str());
   return kExitFunctionFailed;
 }
 

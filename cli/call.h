@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,7 +46,20 @@ struct CallAnswer {
   std::string body;
 };
 
-// Prints the body, and unless `quiet` what it cost, to standard error. Returns the exit code.
-int TellAnswer(const CallAnswer& answer, double client_ms, bool quiet);
+// Writes the body of an answer to standard output, as it comes.
+class BodyPrinter {
+ public:
+  // False if it could not be written.
+  bool Write(std::string_view part);
+  // People's terminals get a line's end after a body without one.
+  void Finish();
+
+ private:
+  char last_ = '\n';
+};
+
+// Tells what a call came to, to standard error: unless `quiet` what it cost, and why it failed if it did. Returns the exit
+// code.
+int TellOutcome(const CallAnswer& answer, double client_ms, bool quiet);
 
 }  // namespace mayfly::cli

@@ -16,13 +16,20 @@ using Action = std::function<int()>;
 void AddBuild(CLI::App& app, Action& action);
 void AddCompletion(CLI::App& app, Action& action);
 void AddDev(CLI::App& app, Action& action);
+void AddDlq(CLI::App& app, Action& action);
+void AddEvents(CLI::App& app, Action& action);
 void AddGet(CLI::App& app, Action& action);
 void AddHelp(CLI::App& app, Action& action);
 void AddInvoke(CLI::App& app, Action& action);
 void AddLogs(CLI::App& app, Action& action);
 void AddNew(CLI::App& app, Action& action);
+void AddSimulate(CLI::App& app, Action& action);
+void AddTop(CLI::App& app, Action& action);
+void AddTrigger(CLI::App& app, Action& action);
 void AddUp(CLI::App& app, Action& action);
+void AddUsage(CLI::App& app, Action& action);
 void AddVersion(CLI::App& app, Action& action);
+void AddWhy(CLI::App& app, Action& action);
 
 // All of them, in the order in which a newcomer meets them.
 void AddCommands(CLI::App& app, Action& action);

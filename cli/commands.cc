@@ -9,7 +9,14 @@ void AddCommands(CLI::App& app, Action& action) {
   AddBuild(app, action);
   AddInvoke(app, action);
   AddGet(app, action);
+  AddTop(app, action);
+  AddUsage(app, action);
+  AddWhy(app, action);
   AddLogs(app, action);
+  AddTrigger(app, action);
+  AddEvents(app, action);
+  AddDlq(app, action);
+  AddSimulate(app, action);
   AddVersion(app, action);
   AddCompletion(app, action);
   AddHelp(app, action);

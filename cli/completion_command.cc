@@ -58,7 +58,8 @@ std::string AllNames(const CLI::App& command) {
 
 // The commands whose first argument is a function.
 bool TakesFunction(const std::string& command) {
-  return command == "get" || command == "invoke" || command == "logs";
+  return command == "get" || command == "invoke" || command == "logs" || command == "usage" ||
+         command == "why";
 }
 
 constexpr char kFunctionNames[] = "mayfly get -o name 2>/dev/null";

@@ -7,8 +7,13 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cli/events_api.h"
+#include "cli/trigger_sample.h"
 #include "cli/try_it.h"
+#include "gateway/gateway.h"
+#include "gateway/store/event_store.h"
 
 namespace mayfly::cli {
 namespace {
@@ -46,10 +51,48 @@ admin::Reply Logs(op::LocalCluster& cluster, const std::string& key, const admin
     if (!request.query("tail").empty() && !absl::SimpleAtoi(request.query("tail"), &tail)) {
       return Error(400, "tail is no number");
     }
-    lines = cluster.log().Tail(key, static_cast<std::size_t>(tail));
+    lines = cluster.log().Tail(key, static_cast<std::size_t>(std::max<std::uint64_t>(tail, 1)));
+    if (tail == 0 && !lines.empty()) {
+      after = lines.back().number;
+      lines.clear();
+    }
   }
-  Json json = {{"lines", Json::array()}};
-  for (const op::LogLine& line : lines) json["lines"].push_back(LineJson(line));
+  Json json = {{"lines", Json::array()}, {"last", after}};
+  for (const op::LogLine& line : lines) {
+    json["lines"].push_back(LineJson(line));
+    json["last"] = line.number;
+  }
+  return {200, "application/json", Text(json)};
+}
+
+// "…/NS/NAME/triggers/T/sample"
+admin::Reply Sample(op::LocalCluster& cluster, const std::string& path) {
+  const std::vector<std::string> parts = absl::StrSplit(absl::StripPrefix(path, kPrefix), '/');
+  const std::string key = absl::StrCat(parts[0], "/", parts[1]);
+  const absl::StatusOr<op::FunctionObject> object = cluster.GetFunction(key);
+  if (!object.ok()) return Error(404, std::string(object.status().message()));
+  if (!object->function)
+    return Error(404, absl::StrCat("the manifest of ", key, " is wrong: see `mayfly get`"));
+  const auto& triggers = object->function->spec.triggers;
+  const auto trigger = std::find_if(triggers.begin(), triggers.end(),
+                                    [&](const op::Trigger& one) { return one.name == parts[3]; });
+  if (trigger == triggers.end())
+    return Error(404, absl::StrCat("function ", key, " has no trigger ", parts[3], " in its manifest"));
+  op::SecretData secret;
+  if (trigger->event && !trigger->event->message.secret_name().empty()) {
+    if (auto read = cluster.GetSecret(parts[0], trigger->event->message.secret_name()); read.ok())
+      secret = *read;
+  }
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  const absl::StatusOr<TriggerSample> sample =
+      MakeTriggerSample(*object->function, *trigger, secret, now, gateway::NewRecordId(now * 1'000));
+  if (!sample.ok()) return Error(409, std::string(sample.status().message()));
+  Json json = {
+      {"method", sample->method}, {"path", sample->path}, {"headers", Json::array()}, {"body", sample->body}};
+  if (!sample->host.empty()) json["headers"].push_back({"Host", sample->host});
+  for (const auto& [name, value] : sample->headers) json["headers"].push_back({name, value});
   return {200, "application/json", Text(json)};
 }
 
@@ -76,7 +119,8 @@ absl::StatusOr<FunctionView> ViewOf(const op::LocalCluster& cluster, const op::O
 
 absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
     const std::string& socket, op::LocalCluster& cluster, const op::Operator& operator_,
-    const base::Metrics& metrics, const std::string& url, const std::vector<std::string>& paths) {
+    gateway::Gateway& gateway, gateway::EventStore& store, const base::Metrics& metrics,
+    const std::string& url, const std::vector<std::string>& paths, const std::string& usage_folder) {
   auto server = std::make_unique<admin::AdminServer>(metrics, [] { return std::string(); });
   server->Handle("GET", "/v1/instance", [url, paths](const admin::Request&) {
     return admin::Reply{
@@ -105,6 +149,14 @@ absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
                    if (!view.ok()) return Error(404, std::string(view.status().message()));
                    return admin::Reply{200, "application/json", ToJson(*view)};
                  });
+  server->Handle("GET", absl::StrCat(kPrefix, "*/*/triggers/*/sample"),
+                 [&cluster](const admin::Request& request) { return Sample(cluster, request.path); });
+  server->Handle("GET", "/v1/usage", [&gateway, usage_folder](const admin::Request&) {
+    if (const absl::Status status = gateway.WriteUsage(); !status.ok())
+      return Error(500, absl::StrCat("the newest usage records cannot be written: ", status.message()));
+    return admin::Reply{200, "application/json", Text({{"folder", usage_folder}})};
+  });
+  AddEventPages(*server, gateway, store);
   if (absl::StatusOr<std::string> address = server->Start(absl::StrCat("unix:", socket)); !address.ok()) {
     return address.status();
   }

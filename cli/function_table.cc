@@ -1,5 +1,6 @@
 #include "cli/function_table.h"
 
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "cli/table.h"
 
 namespace mayfly::cli {
 namespace {
@@ -30,9 +33,10 @@ std::string Number(const Json& json, const char* key) {
   return json.contains(key) && json[key].is_number() ? absl::StrCat(json[key].get<std::int64_t>()) : "-";
 }
 
-// A sentence that a table has room for; `mayfly get NAME -o yaml` has the whole.
-std::string Short(const std::string& sentence) {
+// What a row has room for: the first line, and on a terminal no more than `kMost` bytes of it.
+std::string Short(const std::string& text) {
   constexpr std::size_t kMost = 160;
+  const std::string sentence = text.substr(0, text.find('\n'));
   if (sentence.size() <= kMost) return sentence;
   std::size_t end = kMost;
   while (end > 0 && (static_cast<unsigned char>(sentence[end]) & 0xc0) == 0x80)
@@ -40,20 +44,39 @@ std::string Short(const std::string& sentence) {
   return sentence.substr(0, end) + "…";
 }
 
-// One row: name, ready, replicas, desired, revision, usage, url, and what is wrong.
+// "REASON: message" of a condition or a problem.
+std::string Told(const Json& json) {
+  const std::string reason = json.value("reason", "");
+  return reason.empty() ? json.value("message", "") : absl::StrCat(reason, ": ", json.value("message", ""));
+}
+
+// What is wrong with the function, the worst first: it does not serve, its newest manifest or module does not, a trigger gets
+// no events. "" if nothing is.
+std::string Wrong(const Json& status) {
+  const Json conditions = status.value("conditions", Json::array());
+  for (const Json& condition : conditions) {
+    if (condition.value("type", "") != "Ready") continue;
+    // OldManifestServes, OldRevisionServes: what is newest does not.
+    const bool old = absl::StartsWith(condition.value("reason", ""), "Old");
+    if (condition.value("status", "") == "False" || old) return Told(condition);
+  }
+  for (const char* const key : {"problem", "artifactProblem"}) {
+    if (status.contains(key)) return Told(status[key]);
+  }
+  for (const Json& condition : conditions) {
+    const std::string type = condition.value("type", "");
+    if ((type == "ArtifactReady" || type == "TriggersReady") && condition.value("status", "") == "False")
+      return Told(condition);
+  }
+  return "";
+}
+
+// One row: name, ready, replicas, desired, revision, usage, url.
 std::vector<std::string> Row(const Json& function, const std::string& space) {
   const Json status = function.value("status", Json::object());
   std::string ready = "Unknown";
-  std::string wrong;
   for (const Json& condition : status.value("conditions", Json::array())) {
-    if (condition.value("type", "") != "Ready") continue;
-    ready = condition.value("status", "Unknown");
-    // OldManifestServes, OldRevisionServes: what is newest does not.
-    const bool old = absl::StartsWith(condition.value("reason", ""), "Old");
-    if (ready == "False" || old) wrong = condition.value("message", "");
-  }
-  for (const char* const key : {"problem", "artifactProblem"}) {
-    if (wrong.empty() && status.contains(key)) wrong = status[key].value("message", "");
+    if (condition.value("type", "") == "Ready") ready = condition.value("status", "Unknown");
   }
   std::string desired = "-";
   if (status.contains("scaling")) desired = Number(status["scaling"], "desired");
@@ -67,32 +90,40 @@ std::vector<std::string> Row(const Json& function, const std::string& space) {
           revision.empty() ? "-" : revision,
           usage.is_object() ? Number(usage, "invocations") : "0",
           usage.is_object() ? absl::StrCat(Number(usage, "wallMilliseconds"), " ms") : "0 ms",
-          status.value("url", ""),
-          Short(wrong.substr(0, wrong.find('\n')))};
+          status.value("url", "")};
 }
 
-std::string Table(const std::vector<Json>& functions, const std::string& space) {
-  std::vector<std::vector<std::string>> rows = {
-      {"NAME", "READY", "REPLICAS", "DESIRED", "REVISION", "INVOCATIONS", "BILLED", "URL", "PROBLEM"}};
-  for (const Json& function : functions) rows.push_back(Row(function, space));
-  const bool problems =
-      std::any_of(rows.begin() + 1, rows.end(), [](const auto& row) { return !row.back().empty(); });
-  if (!problems) {
-    for (std::vector<std::string>& row : rows) row.pop_back();
+const std::vector<std::string>& Heads() {
+  static const std::vector<std::string> kHeads = {"NAME",     "READY",       "REPLICAS", "DESIRED",
+                                                  "REVISION", "INVOCATIONS", "BILLED",   "URL"};
+  return kHeads;
+}
+
+// Their problems in a column of its own, if there are any.
+std::string TableOfAll(const std::vector<Json>& functions, const ShowOptions& options) {
+  std::vector<std::vector<std::string>> rows = {Heads()};
+  std::vector<std::string> problems = {"PROBLEM"};
+  for (const Json& function : functions) {
+    rows.push_back(Row(function, options.space));
+    const std::string wrong = Wrong(function.value("status", Json::object()));
+    problems.push_back(options.narrow ? Short(wrong) : absl::StrReplaceAll(wrong, {{"\n", "; "}}));
   }
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  if (std::any_of(problems.begin() + 1, problems.end(),
+                  [](const std::string& problem) { return !problem.empty(); })) {
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].push_back(std::move(problems[i]));
   }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      absl::StrAppend(&line, row[i]);
-      if (i + 1 < row.size()) line.append(widths[i] - row[i].size() + 2, ' ');
-    }
-    while (!line.empty() && line.back() == ' ') line.pop_back();
-    absl::StrAppend(&text, line, "\n");
+  return Aligned(rows);
+}
+
+// Below its row, what a row has no room for: what is wrong, whole, and why it has as many replicas as it has.
+std::string TableOfOne(const Json& function, const ShowOptions& options) {
+  const Json status = function.value("status", Json::object());
+  std::string text = Aligned({Heads(), Row(function, options.space)});
+  if (const std::string wrong = Wrong(status); !wrong.empty())
+    absl::StrAppend(&text, "Problem: ", absl::StrReplaceAll(wrong, {{"\n", "\n  "}}), "\n");
+  if (status.contains("scaling")) {
+    const std::string reason = status["scaling"].value("reason", "");
+    if (!reason.empty()) absl::StrAppend(&text, "Scaling: ", reason, "\n");
   }
   return text;
 }
@@ -134,7 +165,9 @@ void EmitYaml(const Json& json, YAML::Emitter& out) {
   }
 }
 
-std::string Shown(const Json& json, const std::vector<Json>& functions, const ShowOptions& options) {
+// `json` is the whole answer: one function if `one`, else the list that `functions` was.
+std::string Shown(const Json& json, const std::vector<Json>& functions, bool one,
+                  const ShowOptions& options) {
   if (options.output == "name") {
     std::string text;
     for (const Json& function : functions) absl::StrAppend(&text, NameOf(function, options.space), "\n");
@@ -142,7 +175,7 @@ std::string Shown(const Json& json, const std::vector<Json>& functions, const Sh
   }
   if (options.output == "table") {
     if (functions.empty()) return "There is no function yet: `mayfly new NAME` makes one.\n";
-    return Table(functions, options.space);
+    return one ? TableOfOne(functions.front(), options) : TableOfAll(functions, options);
   }
   if (options.output == "json") return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   YAML::Emitter out;
@@ -158,7 +191,8 @@ absl::StatusOr<std::string> ShowFunctions(const std::string& text, const ShowOpt
   const bool many = json.contains("functions");
   if (!many && !json.contains("metadata")) return absl::InternalError("the answer is no function");
   try {
-    return Shown(json, many ? json["functions"].get<std::vector<Json>>() : std::vector<Json>{json}, options);
+    return Shown(json, many ? json["functions"].get<std::vector<Json>>() : std::vector<Json>{json}, !many,
+                 options);
   } catch (const Json::exception& error) {
     return absl::InternalError(absl::StrCat("the answer is not as a function is: ", error.what()));
   }
@@ -173,7 +207,9 @@ void AddShowOptions(CLI::App& command, ShowOptions& options) {
 }
 
 absl::Status PrintFunctions(const std::function<absl::StatusOr<std::string>()>& read,
-                            const ShowOptions& options, std::chrono::milliseconds every) {
+                            const ShowOptions& shown, std::chrono::milliseconds every) {
+  ShowOptions options = shown;
+  options.narrow = ::isatty(STDOUT_FILENO) == 1;
   std::string before;
   for (;;) {
     const absl::StatusOr<std::string> json = read();

@@ -18,6 +18,8 @@ struct ShowOptions {
   // The namespace that is not shown before the names; "" to show each.
   std::string space = "default";
   bool watch = false;
+  // Rows of a list are for a terminal: of what is wrong they have a line's beginning. One function's is always whole.
+  bool narrow = false;
 };
 
 // Adds what both commands call alike to `command`; parsing it fills `options`.
@@ -26,9 +28,9 @@ void AddShowOptions(CLI::App& command, ShowOptions& options);
 // `json` is one function, or {"functions": […]}. kInternal if it is neither.
 absl::StatusOr<std::string> ShowFunctions(const std::string& json, const ShowOptions& options);
 
-// Prints what `read` gives, as ShowFunctions() takes it; with options.watch again whenever it has changed, looked at each
-// `every`, until standard output is closed.
+// Prints what `read` gives, as ShowFunctions() takes it, narrow if standard output is a terminal; with shown.watch again
+// whenever it has changed, looked at each `every`, until standard output is closed.
 absl::Status PrintFunctions(const std::function<absl::StatusOr<std::string>()>& read,
-                            const ShowOptions& options, std::chrono::milliseconds every);
+                            const ShowOptions& shown, std::chrono::milliseconds every);
 
 }  // namespace mayfly::cli

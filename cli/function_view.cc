@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "operator/api/webhook_trigger.h"
+#include "operator/reconcilers/status_builder.h"
 
 namespace mayfly::cli {
 namespace {
@@ -73,6 +75,19 @@ Json Spec(const op::FunctionSpec& spec, const op::FunctionObject& object) {
                      {"maxReplicas", spec.scaling.max_replicas},
                      {"targetUtilization", spec.scaling.target_utilization},
                      {"scaleToZeroAfter", Duration(spec.scaling.scale_to_zero_after)}};
+  for (const op::ScalingSchedule& schedule : spec.scaling.schedules) {
+    Json one = {{"name", schedule.name},
+                {"from", schedule.from},
+                {"to", schedule.to.empty() ? Duration(schedule.length) : schedule.to},
+                {"minReplicas", schedule.min_replicas}};
+    if (!schedule.time_zone.empty()) one["timeZone"] = schedule.time_zone;
+    json["scaling"]["schedules"].push_back(std::move(one));
+  }
+  for (const auto& [name, of] : {std::pair("onSuccess", &spec.destinations.on_success),
+                                 std::pair("onFailure", &spec.destinations.on_failure)}) {
+    if (!of->function.empty()) json["destinations"][name]["function"] = of->function;
+    if (!of->url.empty()) json["destinations"][name]["url"] = of->url;
+  }
   json["triggers"] = Json::array();
   for (const op::Trigger& trigger : spec.triggers) {
     Json one = {{"name", trigger.name}};
@@ -80,7 +95,14 @@ Json Spec(const op::FunctionSpec& spec, const op::FunctionObject& object) {
       Json http = {{"path", trigger.http->path}};
       if (!trigger.http->host.empty()) http["host"] = trigger.http->host;
       if (!trigger.http->methods.empty()) http["methods"] = trigger.http->methods;
-      one["http"] = std::move(http);
+      one[trigger.event ? "webhook" : "http"] = std::move(http);
+    }
+    if (trigger.event && trigger.event->message.has_webhook())
+      one["webhook"]["type"] = op::WebhookType(trigger.event->message.webhook());
+    if (trigger.event && trigger.event->message.has_cron()) {
+      const v1::CronTrigger& cron = trigger.event->message.cron();
+      one["cron"] = {{"schedule", cron.schedule()}};
+      if (!cron.time_zone().empty()) one["cron"]["timeZone"] = cron.time_zone();
     }
     json["triggers"].push_back(std::move(one));
   }
@@ -107,7 +129,8 @@ Json Status(const FunctionView& view) {
     if (status.usage) {
       json["usage"] = {{"invocations", status.usage->invocations},
                        {"wallMilliseconds", status.usage->wall_milliseconds},
-                       {"cpuMilliseconds", status.usage->cpu_milliseconds}};
+                       {"cpuMilliseconds", status.usage->cpu_milliseconds},
+                       {"memoryMegabyteSeconds", status.usage->memory_megabyte_seconds}};
     }
     if (status.last_failure) {
       json["lastFailure"] = {{"time", Rfc3339(status.last_failure_time)},
@@ -160,6 +183,15 @@ std::string ToJson(const FunctionView& view) {
                                    {"burstAverage", inputs.burst_average},
                                    {"targetPerReplica", inputs.target_per_replica},
                                    {"current", inputs.current}}}});
+    Json& told = json["decisions"].back()["inputs"];
+    if (!inputs.schedule.empty()) {
+      told["schedule"] = inputs.schedule;
+      told["scheduledReplicas"] = inputs.scheduled;
+    }
+    if (inputs.trigger.empty()) continue;
+    told["trigger"] = inputs.trigger;
+    told["backlog"] = inputs.backlog;
+    told["backlogPerReplica"] = inputs.backlog_per_replica;
   }
   json["events"] = Json::array();
   for (const op::TimedEvent& timed : view.events) {
@@ -181,12 +213,22 @@ bool Serves(const FunctionView& view) {
                       });
 }
 
+bool HasNoRoute(const FunctionView& view) {
+  if (!view.status) return false;
+  return std::any_of(view.status->conditions.begin(), view.status->conditions.end(),
+                     [](const auto& condition) {
+                       return condition.type == "Ready" && condition.status == op::ConditionStatus::kFalse &&
+                              condition.reason == "RouteConflict";
+                     });
+}
+
 std::string WhatIsWrong(const FunctionView& view) {
   if (view.object.problem) return view.object.problem->message();
   if (view.object.artifact_problem) return view.object.artifact_problem->message();
   if (view.status) {
     for (const op::Condition& condition : view.status->conditions) {
-      if ((condition.type == "Ready" || condition.type == "ArtifactReady") &&
+      if ((condition.type == "Ready" || condition.type == "ArtifactReady" ||
+           condition.type == op::kTriggersReady) &&
           condition.status == op::ConditionStatus::kFalse) {
         return condition.message;
       }

@@ -29,6 +29,9 @@ std::string ToJson(const FunctionView& view);
 // Whether its requests are answered, whatever else is wrong: an older manifest or module may serve.
 bool Serves(const FunctionView& view);
 
+// Whether none of its routes is its own: they belong to other functions already.
+bool HasNoRoute(const FunctionView& view);
+
 // The first thing that is wrong with the function, in plain words; "" if nothing is.
 std::string WhatIsWrong(const FunctionView& view);
 

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/exit_codes.h"
+#include "cli/why.h"
 
 namespace mayfly::cli {
 namespace {
@@ -150,39 +151,82 @@ absl::StatusOr<std::string> PathOfFunction(const Cluster& cluster, const std::st
                                                          " cannot be invoked: ", path.status().message()));
 }
 
+absl::StatusOr<TopSample> LookAtCluster(const Cluster& cluster, const std::string& space) {
+  const absl::StatusOr<std::string> list = ListFunctions(cluster, space);
+  if (!list.ok()) return list.status();
+  const absl::StatusOr<Json> pods =
+      Parse(cluster.Get("/api/v1/pods?labelSelector=app.kubernetes.io%2Fpart-of%3Dmayfly%2C"
+                        "app.kubernetes.io%2Fcomponent%20in%20%28operator%2Cgateway%29"));
+  if (!pods.ok()) return pods.status();
+  TopSample sample;
+  absl::Status unseen = absl::NotFoundError("there is no operator and no gateway in this cluster");
+  for (const Json& pod : Child(*pods, "items")) {
+    const Json metadata = Child(pod, "metadata");
+    if (Text(Child(pod, "status"), "phase") != "Running") continue;
+    const std::string name = absl::StrCat(Text(metadata, "namespace"), "/pods/", Text(metadata, "name"));
+    const absl::StatusOr<std::string> metrics =
+        cluster.Get(absl::StrCat("/api/v1/namespaces/", name, ":9090/proxy/metrics"));
+    if (metrics.ok()) {
+      sample.Take(name, *metrics);
+    } else {
+      unseen = base::WithContext(metrics.status(), absl::StrCat("reading the metrics of ", name));
+    }
+  }
+  if (sample.processes.empty()) return unseen;
+  sample.at = std::chrono::steady_clock::now();
+  std::set<std::string> functions;
+  const Json listed = Json::parse(*list, nullptr, false);
+  for (const Json& function : Child(listed, "functions")) {
+    const Json metadata = Child(function, "metadata");
+    functions.insert(absl::StrCat(Text(metadata, "namespace"), "/", Text(metadata, "name")));
+  }
+  for (auto& [process, of] : sample.processes)
+    std::erase_if(of, [&](const auto& each) { return !functions.contains(each.first); });
+  sample.functions = std::move(functions);
+  return sample;
+}
+
+absl::Status AddUsageOf(const Cluster& cluster, const std::string& space, const std::string& function,
+                        UsageTable& table) {
+  const absl::StatusOr<std::string> body =
+      function.empty() ? ListFunctions(cluster, space) : ReadFunction(cluster, function);
+  if (!body.ok()) return body.status();
+  const Json json = Json::parse(*body, nullptr, false);
+  constexpr std::uint64_t kMicrosecondsPerMillisecond = 1'000;
+  constexpr std::uint64_t kKilobyteMillisecondsPerMegabyteSecond = 1'000'000;
+  for (const Json& one : function.empty() ? Child(json, "functions") : Json::array({json})) {
+    const Json metadata = Child(one, "metadata");
+    const Json usage = Child(Child(one, "status"), "usage");
+    const auto number = [&](const char* field) {
+      const Json value = usage.is_object() ? Child(usage, field) : Json();
+      return value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+    };
+    gateway::UsageRecord record;
+    record.function = absl::StrCat(Text(metadata, "namespace"), "/", Text(metadata, "name"));
+    record.sums = {.invocations = number("invocations"),
+                   .wall_us = number("wallMilliseconds") * kMicrosecondsPerMillisecond,
+                   .cpu_us = number("cpuMilliseconds") * kMicrosecondsPerMillisecond,
+                   .memory_kb_ms = number("memoryMegabyteSeconds") * kKilobyteMillisecondsPerMegabyteSecond};
+    record.until_ms = 1;
+    table.Add(record);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> Why(const Cluster& cluster, const std::string& function) {
-  const absl::StatusOr<Json> json = Parse(ReadFunction(cluster, function));
+  const absl::StatusOr<std::string> json = ReadFunction(cluster, function);
   if (!json.ok()) return json.status();
-  const Json status = Child(*json, "status");
-  std::string text;
-  for (const Json& condition : Child(status, "conditions")) {
-    absl::StrAppend(&text, Text(condition, "type"), ": ", Text(condition, "status"), " (",
-                    Text(condition, "reason"), ") ", Text(condition, "message"), "\n");
-  }
-  if (text.empty()) text = "No operator has said anything of it yet.\n";
-  const std::string scaling = Text(Child(status, "scaling"), "reason");
-  if (!scaling.empty()) absl::StrAppend(&text, "Scaling: ", scaling, "\n");
-  const Json failure = Child(status, "lastFailure");
-  if (failure.is_object()) {
-    absl::StrAppend(&text, "Last failure, ", Text(failure, "time"), ": ", Text(failure, "reason"), ": ",
-                    Text(failure, "message"), "\n");
-  }
   const absl::StatusOr<Json> events = Parse(cluster.Get(absl::StrCat(
       "/api/v1/namespaces/", SpaceOf(cluster, function),
       "/events?fieldSelector=involvedObject.kind%3DFunction%2CinvolvedObject.name%3D", NameOf(function))));
   if (!events.ok()) return events.status();
-  std::vector<std::pair<std::string, std::string>> lines;
+  std::vector<WhyEvent> told;
   for (const Json& event : Child(*events, "items")) {
     std::string time = Text(event, "lastTimestamp");
     if (time.empty()) time = Text(event, "eventTime");
-    lines.emplace_back(time,
-                       absl::StrCat("  ", time, "  ", Text(event, "reason"), ": ", Text(event, "message")));
+    told.push_back({std::move(time), Text(event, "reason"), Text(event, "message")});
   }
-  std::stable_sort(lines.begin(), lines.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  if (!lines.empty()) text += "Events:\n";
-  for (const auto& [time, line] : lines) absl::StrAppend(&text, line, "\n");
-  return text;
+  return WhyText(*json, std::move(told));
 }
 
 }  // namespace mayfly::cli

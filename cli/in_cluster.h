@@ -8,6 +8,8 @@
 
 #include "base/status.h"
 #include "cli/cluster.h"
+#include "cli/top.h"
+#include "cli/usage_table.h"
 
 namespace mayfly::cli {
 
@@ -28,6 +30,13 @@ absl::StatusOr<std::string> ProxyPath(std::string_view url, std::string_view gat
 
 // Conditions, scaling, the last failure and the newest events, as lines.
 absl::StatusOr<std::string> Why(const Cluster& cluster, const std::string& function);
+
+// The metrics of every operator and gateway, and the functions of `space`; "": of all.
+absl::StatusOr<TopSample> LookAtCluster(const Cluster& cluster, const std::string& space);
+
+// What the functions of `space` ("": of all), or `function` alone, have used since they were made, as their status says.
+absl::Status AddUsageOf(const Cluster& cluster, const std::string& space, const std::string& function,
+                        UsageTable& table);
 
 struct LogsRequest {
   std::string name;

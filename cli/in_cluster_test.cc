@@ -4,6 +4,7 @@
 
 #include "cli/function_table.h"
 #include "cli/plugin.h"
+#include "cli/why.h"
 
 namespace mayfly::cli {
 namespace {
@@ -61,6 +62,50 @@ TEST(ShowFunctions, TellsWhatEachHasUsed) {
 TEST(ShowFunctions, NamesTheNamespaceOfAllThatAreOfOthers) {
   EXPECT_EQ(*ShowFunctions(kTwo, {.output = "name", .space = ""}), "default/a\nphotos/b\n");
   EXPECT_EQ(*ShowFunctions(kTwo, {.output = "name", .space = "photos"}), "default/a\nb\n");
+}
+
+// A function whose module is refused with a long sentence, and one that serves, but for a trigger.
+std::string Troubled(const std::string& sentence) {
+  return R"({"metadata": {"name": "a", "namespace": "default"}, "status": {
+      "conditions": [{"type": "Ready", "status": "False", "reason": "DigestMismatch", "message": ")" +
+         sentence + R"("}], "scaling": {"desired": 1, "reason": "45 events wait at trigger orders"}}})";
+}
+constexpr const char* kNoSource = R"({"metadata": {"name": "b", "namespace": "default"}, "status": {
+    "conditions": [{"type": "Ready", "status": "True", "reason": "CanServe", "message": ""},
+                   {"type": "TriggersReady", "status": "False", "reason": "SourceNotReady", "message": "trigger t: why"}]}})";
+
+TEST(ShowFunctions, TellsOfOneFunctionTheWholeProblemItsReasonAndWhyItIsScaledSo) {
+  const std::string longest(300, 'x');
+  const std::string text = *ShowFunctions(Troubled(longest + "\\nsecond"), {.narrow = true});
+  EXPECT_NE(text.find("\nProblem: DigestMismatch: " + longest + "\n  second\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\nScaling: 45 events wait at trigger orders\n"), std::string::npos) << text;
+}
+
+TEST(ShowFunctions, ShortensProblemsInAListOnATerminalOnly) {
+  const std::string longest(300, 'x');
+  const std::string list = R"({"functions": [)" + Troubled(longest) + "]}";
+  EXPECT_NE(ShowFunctions(list, {})->find("DigestMismatch: " + longest), std::string::npos);
+  const std::string narrow = *ShowFunctions(list, {.narrow = true});
+  EXPECT_EQ(narrow.find(longest), std::string::npos);
+  EXPECT_NE(narrow.find("DigestMismatch: xxx"), std::string::npos);
+}
+
+TEST(ShowFunctions, NamesATriggerThatGetsNoEventsThoughTheFunctionIsReady) {
+  const std::string list = *ShowFunctions(std::string(R"({"functions": [)") + kNoSource + "]}", {});
+  EXPECT_NE(list.find("PROBLEM"), std::string::npos) << list;
+  EXPECT_NE(list.find("SourceNotReady: trigger t: why"), std::string::npos) << list;
+  EXPECT_NE(ShowFunctions(kNoSource, {})->find("Problem: SourceNotReady: trigger t: why"), std::string::npos);
+}
+
+TEST(WhyText, SaysWhatIsKnownAndWhatHappenedInOrder) {
+  EXPECT_EQ(WhyText(Troubled("other bytes"), {{"2026-01-02T00:00:00Z", "Scaled", "to 1"},
+                                              {"2026-01-01T00:00:00Z", "RevisionLoaded", "it serves"}}),
+            "Ready: False (DigestMismatch) other bytes\n"
+            "Scaling: 45 events wait at trigger orders\n"
+            "Events:\n"
+            "  2026-01-01T00:00:00Z  RevisionLoaded: it serves\n"
+            "  2026-01-02T00:00:00Z  Scaled: to 1\n");
+  EXPECT_EQ(WhyText("{}", {}), "No operator has said anything of it yet.\n");
 }
 
 TEST(ShowFunctions, RefusesWhatIsNoFunction) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -48,13 +49,17 @@ absl::StatusOr<Instance> Instance::Find(int port) {
   return instance;
 }
 
-absl::StatusOr<std::string> Instance::Get(const std::string& path) const {
+absl::StatusOr<std::string> Instance::Get(const std::string& path) const { return Ask("GET", path); }
+
+absl::StatusOr<std::string> Instance::Post(const std::string& path) const { return Ask("POST", path); }
+
+absl::StatusOr<std::string> Instance::Ask(const std::string& method, const std::string& path) const {
   httplib::Client client(socket_);
   client.set_address_family(AF_UNIX);
   constexpr int kSeconds = 10;
   client.set_connection_timeout(kSeconds);
   client.set_read_timeout(kSeconds);
-  const httplib::Result result = client.Get(path.c_str());
+  const httplib::Result result = method == "GET" ? client.Get(path.c_str()) : client.Post(path.c_str());
   if (!result) {
     return absl::UnavailableError(absl::StrCat("`mayfly up` does not answer on ", socket_, " (",
                                                httplib::to_string(result.error()), ")"));
@@ -64,8 +69,10 @@ absl::StatusOr<std::string> Instance::Get(const std::string& path) const {
   const std::string message = json.is_object() && json.contains("message") && json["message"].is_string()
                                   ? json["message"].get<std::string>()
                                   : absl::StrCat("`mayfly up` answers with status ", result->status);
-  if (result->status == 404)
-    return absl::NotFoundError(absl::StrCat(message, ": `mayfly get` lists what there is"));
+  if (result->status == 404) {
+    const char* const lists = absl::StartsWith(path, "/v1/deadletters") ? "mayfly dlq list" : "mayfly get";
+    return absl::NotFoundError(absl::StrCat(message, ": `", lists, "` lists what there is"));
+  }
   return absl::InternalError(message);
 }
 

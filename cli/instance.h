@@ -17,10 +17,15 @@ class Instance {
   // The body that `path` is answered with. kNotFound if the answer is 404.
   absl::StatusOr<std::string> Get(const std::string& path) const;
 
+  // The same of a POST without a body.
+  absl::StatusOr<std::string> Post(const std::string& path) const;
+
   // The gateway's, without a slash at its end.
   const std::string& url() const { return url_; }
 
  private:
+  absl::StatusOr<std::string> Ask(const std::string& method, const std::string& path) const;
+
   std::string socket_;
   std::string url_;
 };

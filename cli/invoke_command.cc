@@ -1,5 +1,3 @@
-#include <httplib.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <memory>
@@ -7,12 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/call.h"
 #include "cli/command.h"
 #include "cli/exit_codes.h"
+#include "cli/http_call.h"
 #include "cli/instance.h"
 #include "cli/terminal.h"
 
@@ -30,11 +28,8 @@ struct Target {
 };
 
 absl::StatusOr<Target> FindTarget(const InvokeOptions& options) {
-  if (absl::StartsWith(options.target, "https://")) {
-    return absl::InvalidArgumentError("`mayfly invoke` speaks plain HTTP: give a name, or an http:// URL");
-  }
-  if (absl::StartsWith(options.target, "http://")) {
-    const std::size_t slash = options.target.find('/', std::string("http://").size());
+  if (absl::StartsWith(options.target, "http://") || absl::StartsWith(options.target, "https://")) {
+    const std::size_t slash = options.target.find('/', options.target.find("//") + 2);
     if (slash == std::string::npos) return Target{options.target, options.path.empty() ? "/" : options.path};
     return Target{options.target.substr(0, slash), options.target.substr(slash) + options.path};
   }
@@ -50,55 +45,41 @@ absl::StatusOr<Target> FindTarget(const InvokeOptions& options) {
   return Target{instance->url(), absl::StrCat("/_mayfly/functions/", key, path)};
 }
 
-std::string WhyNoAnswer(httplib::Error error) {
-  switch (error) {
-    case httplib::Error::Connection:
-      return "the connection was refused, or did not come about: does anything listen there?";
-    case httplib::Error::Read:
-      return "the connection ended before the answer did, or --timeout passed";
-    case httplib::Error::Write:
-      return "the connection ended before the request was sent";
-    default:
-      return httplib::to_string(error);
-  }
-}
-
 int Invoke(const InvokeOptions& options) {
   const absl::StatusOr<Target> target = FindTarget(options);
   if (!target.ok()) return Fail(target.status(), ExitCodeOf(target.status()));
   const absl::StatusOr<std::string> body = options.has_body ? ReadBody(options.body) : std::string();
   if (!body.ok()) return Fail(body.status());
 
-  httplib::Request request;
-  request.method = MethodOf(options);
-  request.path = target->path;
-  request.body = *body;
-  request.set_header("Mayfly-Metering", "true");
+  HttpRequest request{.method = MethodOf(options),
+                      .url = target->origin + target->path,
+                      .headers = {{"Mayfly-Metering", "true"}},
+                      .body = *body,
+                      .has_body = options.has_body,
+                      .timeout_seconds = options.timeout_seconds};
+  bool has_type = false;
   for (const std::string& text : options.headers) {
     const auto header = ParseHeader(text);
     if (!header.ok()) return Fail(header.status(), kExitUsage);
-    request.set_header(header->first.c_str(), header->second.c_str());
+    has_type = has_type || absl::EqualsIgnoreCase(header->first, "Content-Type");
+    request.headers.push_back(*header);
   }
-  if (options.has_body && !request.has_header("Content-Type")) {
-    request.set_header("Content-Type", "application/octet-stream");
-  }
-
-  httplib::Client client(target->origin);
-  constexpr int kConnectSeconds = 5;
-  client.set_connection_timeout(kConnectSeconds);
-  client.set_read_timeout(options.timeout_seconds);
-  client.set_write_timeout(options.timeout_seconds);
-  client.set_url_encode(false);
+  if (options.has_body && !has_type) request.headers.emplace_back("Content-Type", "application/octet-stream");
+  BodyPrinter printer;
   const auto start = std::chrono::steady_clock::now();
-  httplib::Result result = client.send(request);
+  const absl::StatusOr<CallAnswer> answer =
+      SendCall(request, [&printer](std::string_view part) { return printer.Write(part); });
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  if (!result) {
-    return Fail(absl::StrCat(target->origin, " gave no answer: ", WhyNoAnswer(result.error())),
-                result.error() == httplib::Error::Connection ? kExitNothingRuns : kExitFunctionFailed);
+  printer.Finish();
+  if (absl::IsAborted(answer.status()))
+    return kExitFailed;  // what is wrong with the output is told at the end
+  if (!answer.ok()) {
+    const int exit_code = absl::IsUnavailable(answer.status())       ? kExitNothingRuns
+                          : absl::IsInvalidArgument(answer.status()) ? kExitUsage
+                                                                     : kExitFunctionFailed;
+    return Fail(base::WithContext(answer.status(), target->origin + " gave no answer"), exit_code);
   }
-  CallAnswer answer{.status = result->status, .headers = {}, .body = std::move(result->body)};
-  for (const auto& [name, value] : result->headers) answer.headers[absl::AsciiStrToLower(name)] = value;
-  return TellAnswer(answer, took.count(), options.quiet);
+  return TellOutcome(*answer, took.count(), options.quiet);
 }
 
 }  // namespace
@@ -106,7 +87,9 @@ int Invoke(const InvokeOptions& options) {
 void AddInvoke(CLI::App& app, Action& action) {
   CLI::App* const command = app.add_subcommand("invoke", "Call a function, and see what that cost");
   const auto options = std::make_shared<InvokeOptions>();
-  command->add_option("TARGET", options->target, "A function (name or namespace/name), or an http:// URL")
+  command
+      ->add_option("TARGET", options->target,
+                   "A function (name or namespace/name), or an http:// or https:// URL")
       ->required()
       ->type_name("");
   AddCallOptions(*command, options);

@@ -24,7 +24,8 @@
 
 namespace mayfly::gateway {
 class Gateway;
-}
+class SqliteEventStore;
+}  // namespace mayfly::gateway
 namespace mayfly::op {
 class GrpcReplicaClient;
 class Operator;
@@ -38,6 +39,9 @@ struct LocalStackOptions {
   int port = 8080;                     // 0: any
   bool by_name_from_anywhere = false;  // /_mayfly/functions/NAMESPACE/NAME for clients on other machines too
   std::string admin;                   // address of /metrics, /healthz and /readyz over TCP; "" for none
+  // Where events are kept. "": $XDG_STATE_HOME/mayfly/PORT/FOLDER-DIGEST or the same below ~/.local/state, where
+  // FOLDER-DIGEST names what is served; with port 0, and without a home, the run folder, which ends with the instance.
+  std::string data;
   std::string log_format = "logfmt";
   // What a replica wrote; must not block.
   std::function<void(const std::string& function, std::string_view line)> on_line;
@@ -49,7 +53,8 @@ class LocalStack {
   // Stops, if Stop() was not called.
   ~LocalStack();
 
-  // Waits until the gateway has a route for every function whose manifest is right, or `deadline`.
+  // Waits until the gateway has a route for every function whose manifest is right, and it is known of every trigger whether it
+  // gets events; or `deadline`. Sources that say nothing are not waited for as long.
   void WaitForRoutes(std::chrono::steady_clock::time_point deadline) const;
   // Ends everything, within two seconds.
   void Stop();
@@ -62,6 +67,8 @@ class LocalStack {
  private:
   LocalStack();
   absl::Status Assemble(LocalStackOptions options);
+  // Whether the function's status says so of a trigger that gets no events, if there is one.
+  bool TriggersAreKnown(const std::string& key) const;
 
   base::RealClock clock_;
   base::Metrics metrics_;
@@ -69,6 +76,7 @@ class LocalStack {
   std::string url_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::optional<op::RunDir> run_dir_;
+  std::unique_ptr<gateway::SqliteEventStore> store_;
   std::unique_ptr<op::LocalCluster> cluster_;
   std::unique_ptr<op::GrpcReplicaClient> replica_client_;
   std::unique_ptr<op::Operator> operator_;

@@ -23,17 +23,16 @@ struct LogsOptions {
   int port = 0;
 };
 
-// Prints the lines of `body` and returns the highest number, or `after` if there is none.
+// Prints the lines of `body` and returns the number after which what comes is new.
 std::uint64_t Print(const std::string& body, std::uint64_t after, bool with_replica) {
   const auto json = nlohmann::json::parse(body, nullptr, false);
   if (!json.is_object()) return after;
   for (const auto& line : json.value("lines", nlohmann::json::array())) {
-    after = line.value("number", after);
     const std::string prefix = with_replica ? line.value("replica", "") + " " : "";
     std::printf("%s%s\n", prefix.c_str(), line.value("text", "").c_str());
   }
   std::fflush(stdout);
-  return after;
+  return json.value("last", after);
 }
 
 int Logs(const LogsOptions& options) {

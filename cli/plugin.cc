@@ -17,7 +17,9 @@
 #include "cli/function_table.h"
 #include "cli/in_cluster.h"
 #include "cli/terminal.h"
+#include "cli/top.h"
 #include "cli/usage.h"
+#include "cli/usage_table.h"
 
 namespace mayfly::cli {
 namespace {
@@ -109,7 +111,10 @@ absl::StatusOr<int> Invoke(const Cluster& cluster, const InvokeOptions& options)
   absl::StatusOr<Cluster::Answer> answer = cluster.Send(call);
   if (!answer.ok()) return answer.status();
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  return TellAnswer(
+  BodyPrinter printer;
+  printer.Write(answer->body);
+  printer.Finish();
+  return TellOutcome(
       {.status = answer->status, .headers = std::move(answer->headers), .body = std::move(answer->body)},
       took.count(), options.quiet);
 }
@@ -125,6 +130,68 @@ void AddInvoke(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags
   command->callback([&action, flags, options] {
     action = [flags, options] {
       return In(*flags, [&](const Cluster& cluster) { return Invoke(cluster, *options); });
+    };
+  });
+}
+
+void AddTop(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
+  CLI::App* const command = app.add_subcommand("top", "Show what functions do just now, the busiest first");
+  const auto options = std::make_shared<TopOptions>();
+  AddTopOptions(*command, *options);
+  command->add_flag("-A,--all-namespaces", flags->all_spaces, "Those of every namespace");
+  command->footer(
+      "It reads the metrics of operators and gateways through the API server: that needs `get` on "
+      "pods/proxy.");
+  command->callback([&action, flags, options] {
+    action = [flags, options] {
+      return In(*flags, [&](const Cluster& cluster) -> absl::StatusOr<int> {
+        const std::string space = flags->all_spaces ? "" : cluster.space();
+        options->space = space;
+        const absl::Status status = ShowTop([&] { return LookAtCluster(cluster, space); }, *options);
+        if (!status.ok()) return status;
+        return kExitOk;
+      });
+    };
+  });
+}
+
+struct UsageOptions {
+  std::string name;
+  std::string by = "function";
+  std::string output = "table";
+};
+
+void AddUsage(CLI::App& app, Action& action, const std::shared_ptr<ClusterFlags>& flags) {
+  CLI::App* const command =
+      app.add_subcommand("usage", "Add up what functions have used since they were made");
+  const auto options = std::make_shared<UsageOptions>();
+  command->add_option("NAME", options->name, "A function: name or namespace/name; default: all")
+      ->type_name("");
+  command->add_option("--by", options->by, "One row for each function or namespace")
+      ->check(CLI::IsMember({"function", "namespace"}))
+      ->type_name("WHAT")
+      ->capture_default_str();
+  command->add_option("-o,--output", options->output, "table or json")
+      ->check(CLI::IsMember({"json", "table"}))
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  command->add_flag("-A,--all-namespaces", flags->all_spaces, "Those of every namespace");
+  command->footer(
+      "From the functions' status, which is written every 30 s at most. By trigger and since when, the "
+      "gateways' usage\n"
+      "records know: mayfly usage --records PATH.");
+  command->callback([&action, flags, options] {
+    action = [flags, options] {
+      return In(*flags, [&](const Cluster& cluster) -> absl::StatusOr<int> {
+        UsageTableOptions of;
+        of.by = options->by == "function" ? UsageBy::kFunction : UsageBy::kNamespace;
+        UsageTable table(of);
+        const std::string space = flags->all_spaces ? "" : cluster.space();
+        if (const absl::Status status = AddUsageOf(cluster, space, options->name, table); !status.ok())
+          return status;
+        std::fputs(table.Show(options->output).c_str(), stdout);
+        return kExitOk;
+      });
     };
   });
 }
@@ -169,12 +236,16 @@ int RunPlugin(int argc, char** argv) {
       "  kubectl mayfly get -A\n"
       "  kubectl mayfly invoke hello --path '?name=Ada'\n"
       "  kubectl mayfly logs hello -f --prefix\n"
+      "  kubectl mayfly top\n"
+      "  kubectl mayfly usage --by namespace -A\n"
       "  kubectl mayfly why hello\n"
       "kubectl itself does the rest: apply, delete, describe fn, scale fn, explain fn.spec, get fn -w.");
   Action action;
   AddGet(app, action, flags);
   AddInvoke(app, action, flags);
   AddLogs(app, action, flags);
+  AddTop(app, action, flags);
+  AddUsage(app, action, flags);
   AddWhy(app, action, flags);
   AddVersion(app, action);
   return ParseAndRun(app, action, argc, argv);

@@ -33,8 +33,15 @@ std::string ShownName(const std::string& key) {
 }
 
 void PrintFunctions(const LocalStack& stack, const std::vector<std::string>& paths) {
-  const std::vector<FunctionView> views = stack.Functions();
+  std::vector<FunctionView> views = stack.Functions();
   std::string text;
+  std::size_t wrong = 0;
+  if (views.size() > kMostShown) {
+    // Whom something is wrong with comes first: the rest may not be shown.
+    const auto good = std::stable_partition(
+        views.begin(), views.end(), [](const FunctionView& view) { return !WhatIsWrong(view).empty(); });
+    wrong = static_cast<std::size_t>(good - views.begin());
+  }
   if (views.empty()) {
     absl::StrAppend(&text, "There is no function in ", absl::StrJoin(paths, ", "),
                     " yet: whatever is put there is served at once. `mayfly new NAME` makes one.\n\n");
@@ -45,22 +52,25 @@ void PrintFunctions(const LocalStack& stack, const std::vector<std::string>& pat
   std::size_t shown = 0;
   for (const FunctionView& view : views) {
     if (++shown > kMostShown) {
-      absl::StrAppend(&text, "  … and ", views.size() - kMostShown, " more: `mayfly get` lists them\n\n");
+      absl::StrAppend(&text, "  … and ", views.size() - kMostShown, " more");
+      if (wrong > kMostShown) absl::StrAppend(&text, ", ", wrong - kMostShown, " of them with a problem");
+      absl::StrAppend(&text, ": `mayfly get` lists them\n\n");
       break;
     }
     const std::string name = ShownName(view.key);
     absl::StrAppend(&text, "  ", Paint(name, Colour::kBold, STDOUT_FILENO),
                     std::string(width - name.size() + 2, ' '));
-    const std::string wrong = WhatIsWrong(view);
-    if (view.object.function) {
+    const std::string problem = WhatIsWrong(view);
+    // The URL of a route that another function has would call that one.
+    if (view.object.function && !HasNoRoute(view)) {
       absl::StrAppend(&text, view.url, "\n", indent, CurlLine(view, stack.url()), "\n");
-      if (!wrong.empty()) absl::StrAppend(&text, indent);
+      if (!problem.empty()) absl::StrAppend(&text, indent);
     }
-    if (!wrong.empty()) {
+    if (!problem.empty()) {
       absl::StrAppend(&text,
                       Serves(view) ? Paint("problem:", Colour::kYellow, STDOUT_FILENO)
                                    : Paint("cannot serve:", Colour::kRed, STDOUT_FILENO),
-                      " ", absl::StrReplaceAll(wrong, {{"\n", "\n" + indent}}), "\n");
+                      " ", absl::StrReplaceAll(problem, {{"\n", "\n" + indent}}), "\n");
     }
     text += '\n';
   }
@@ -109,6 +119,8 @@ int Serve(ServeOptions options) {
   };
   const std::vector<std::string> paths = options.stack.paths;
   absl::StatusOr<std::unique_ptr<LocalStack>> started = LocalStack::Start(std::move(options.stack));
+  // What the command line says is wrong, such as an address that is none.
+  if (absl::IsInvalidArgument(started.status())) return Fail(started.status(), kExitUsage);
   if (!started.ok()) return Fail(started.status());
   const std::unique_ptr<LocalStack> stack = *std::move(started);
   stack->WaitForRoutes(std::chrono::steady_clock::now() + kRoutesWithin);

@@ -46,13 +46,30 @@ std::string Paint(std::string_view text, Colour colour, int fd) {
 
 int Fail(std::string_view sentence, int exit_code) {
   std::fflush(stdout);
-  const std::string line = absl::StrCat(Paint("mayfly:", Colour::kRed), " ", std::string(sentence), "\n");
+  const std::string line = absl::StrCat(Paint("mayfly:", Colour::kRed), " ", Printable(sentence), "\n");
   std::fwrite(line.data(), 1, line.size(), stderr);
   return exit_code;
 }
 
 int Fail(const absl::Status& status, int exit_code) {
   return Fail(std::string_view(status.message().data(), status.message().size()), exit_code);
+}
+
+std::string Printable(std::string_view text) {
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    // In UTF-8 the control characters above 127 are C2 80 to C2 9F.
+    const bool controls = (byte < ' ' && byte != '\n' && byte != '\t') || byte == 0x7f ||
+                          (byte == 0xc2 && next >= 0x80 && next <= 0x9f);
+    if (controls) {
+      absl::StrAppend(&shown, "\\x", absl::Hex(byte, absl::kZeroPad2));
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
 }
 
 std::string ShellQuote(std::string_view text) {

@@ -19,25 +19,10 @@ namespace fs = std::filesystem;
 std::optional<op::HttpTrigger> FirstHttp(const FunctionView& view) {
   if (!view.object.function) return std::nullopt;
   for (const op::Trigger& trigger : op::EffectiveHttpTriggers(*view.object.function)) {
-    if (trigger.http) return trigger.http;
+    // What a webhook takes is signed by its service.
+    if (trigger.http && !trigger.event) return trigger.http;
   }
   return std::nullopt;
-}
-
-// "/users/{id}/{rest...}" as "/users/1/a/b".
-std::string FillParameters(const std::string& path) {
-  std::string filled;
-  for (std::size_t at = 0; at < path.size();) {
-    if (path[at] != '{') {
-      filled += path[at++];
-      continue;
-    }
-    const std::size_t end = path.find('}', at);
-    if (end == std::string::npos) break;
-    filled += absl::EndsWith(path.substr(at, end - at), "...") ? "a/b" : "1";
-    at = end + 1;
-  }
-  return filled;
 }
 
 // `path` as a shell finds it from here: relative where that is shorter.
@@ -100,6 +85,21 @@ Sample FindSample(const FunctionView& view) {
 }
 
 }  // namespace
+
+std::string FillParameters(const std::string& path) {
+  std::string filled;
+  for (std::size_t at = 0; at < path.size();) {
+    if (path[at] != '{') {
+      filled += path[at++];
+      continue;
+    }
+    const std::size_t end = path.find('}', at);
+    if (end == std::string::npos) break;
+    filled += absl::EndsWith(path.substr(at, end - at), "...") ? "a/b" : "1";
+    at = end + 1;
+  }
+  return filled;
+}
 
 std::string UrlOf(const FunctionView& view, const std::string& gateway_url) {
   if (!view.object.function) return "";  // nothing answers yet

@@ -16,4 +16,7 @@ std::string UrlOf(const FunctionView& view, const std::string& gateway_url);
 // beside the manifest if there is one. "" if the function has no manifest that is right.
 std::string CurlLine(const FunctionView& view, const std::string& gateway_url);
 
+// The path of a route with its parameters filled in: "/users/{id}/{rest...}" as "/users/1/a/b".
+std::string FillParameters(const std::string& path);
+
 }  // namespace mayfly::cli

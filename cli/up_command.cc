@@ -18,9 +18,15 @@ void AddServeOptions(CLI::App& command, ServeOptions& options) {
   command.add_option("--host", options.stack.host, "Address to listen on; 0.0.0.0 lets the whole network in")
       ->type_name("ADDRESS")
       ->capture_default_str();
-  command.add_flag(
-      "--by-name", options.stack.by_name_from_anywhere,
-      "Let other machines, too, call functions past their triggers: /_mayfly/functions/NAMESPACE/NAME");
+  command.add_flag("--by-name", options.stack.by_name_from_anywhere,
+                   "Let other machines, too, and under any Host, call functions past their triggers: "
+                   "/_mayfly/functions/NAMESPACE/NAME");
+  command
+      .add_option(
+          "--data", options.stack.data,
+          "Folder in which events are kept over restarts; else one for the port and what is served, below "
+          "~/.local/state/mayfly")
+      ->type_name("DIR");
   command
       .add_option("--admin", options.stack.admin,
                   "Address for /metrics, /healthz and /readyz, such as 127.0.0.1:9090")

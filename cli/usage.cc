@@ -1,5 +1,8 @@
 #include "cli/usage.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -62,7 +65,14 @@ int ParseAndRun(CLI::App& app, const Action& action, int argc, char** argv) {
     std::fputs(app.help().c_str(), stderr);
     return kExitUsage;
   }
-  return action();
+  const int exit_code = action();
+  // What was written may still be on its way, to a disk that is full.
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  pollfd reader{STDOUT_FILENO, POLLOUT, 0};
+  const bool nobody_reads = ::poll(&reader, 1, 0) == 1 && (reader.revents & (POLLERR | POLLHUP)) != 0;
+  if (nobody_reads) return exit_code == kExitOk ? kExitFailed : exit_code;  // as `| head` has it
+  return Fail(
+      "what was to be printed could not all be written to standard output: is there room where it goes?");
 }
 
 }  // namespace mayfly::cli

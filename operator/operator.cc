@@ -18,12 +18,13 @@ constexpr std::size_t kMaxWaiting = 10'000;
 }  // namespace
 
 Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& replicas, const base::Clock& clock,
-                   base::Metrics& metrics, OperatorOptions options)
+                   base::Metrics& metrics, OperatorOptions options, ReplicaPool* pool)
     : cluster_(cluster),
       gateways_(gateways),
       replicas_(replicas),
       clock_(clock),
       options_(std::move(options)),
+      pool_(pool),
       inlet_(std::make_shared<Inlet>()),
       queue_(clock),
       scaler_(clock, metrics, options_.scaling),
@@ -37,15 +38,17 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
                    .replicas = replicas,
                    .routes = routes_,
                    .scaler = scaler_,
+                   .triggers = triggers_,
                    .meter = meter_,
                    .queue = queue_,
                    .loads = loads_,
                    .drains = drains_,
                    .probes = probes_,
                    .clock = clock,
-                   .metrics = metrics},
+                   .metrics = metrics,
+                   .pool = pool},
                   options_.reconciler),
-      controller_("op-worker", queue_, metrics, clock, [this](const std::string& function) {
+      controller_("op-worker", "function", queue_, metrics, clock, [this](const std::string& function) {
         Result result = reconciler_.Reconcile(function);
         if (result.status().ok()) Settle(function);
         return result;
@@ -62,6 +65,17 @@ absl::Status Operator::Start() {
   absl::Status watching = cluster_.Watch([this](const std::string& function) { queue_.Add(function); });
   if (!watching.ok()) return base::WithContext(watching, "watching the functions");
   ClaimRoutes();
+  if (pool_ != nullptr) {
+    pool_->OnStandby([this](const std::vector<StandbyReplica>& replicas) {
+      v1::Standby standby;
+      for (const StandbyReplica& replica : replicas) {
+        v1::StandbyReplica& each = *standby.add_replicas();
+        each.set_address(replica.address);
+        each.set_namespace_(replica.space);
+      }
+      routes_.PutStandby(standby);
+    });
+  }
   {
     const std::vector<std::string> functions = cluster_.Functions();
     const std::lock_guard lock(settling_mutex_);
@@ -88,6 +102,7 @@ void Operator::Stop() {
   if (std::exchange(stopped_, true)) return;
   // From the outside in: no news, no decisions, no workers, no calls.
   cluster_.Unwatch();
+  if (pool_ != nullptr) pool_->OnStandby(nullptr);
   gateways_.OnReport(nullptr);
   inlet_->gate.Close();
   // A report takes microseconds; what would hold one longer than this is a defect, and waiting on hides nothing.
@@ -105,9 +120,13 @@ void Operator::Stop() {
 
 void Operator::OnReport(const v1::GatewayReport& report) {
   for (const std::string& function : scaler_.Observe(report)) queue_.Add(function);
+  for (const std::string& function : triggers_.Observe(report)) queue_.Add(function);
   for (const Meter::Due& due : meter_.Observe(report)) queue_.AddAfter(due.function, due.at - clock_.Now());
   routes_.Observe(report);
   if (report.unreachable_replicas_size() > 0) reconciler_.OnReport(report);
+  if (!on_demand_) return;
+  for (const v1::Demand& demand : report.demand()) on_demand_(demand.function());
+  for (const v1::TriggerReport& trigger : report.triggers()) on_demand_(trigger.function());
 }
 
 void Operator::Settle(const std::string& function) {

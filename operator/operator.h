@@ -7,12 +7,14 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -25,6 +27,7 @@
 #include "operator/controller/cluster.h"
 #include "operator/controller/controller.h"
 #include "operator/controller/executor.h"
+#include "operator/controller/replica_pool.h"
 #include "operator/controller/work_queue.h"
 #include "operator/metering/meter.h"
 #include "operator/reconcilers/function_reconciler.h"
@@ -42,9 +45,10 @@ struct OperatorOptions {
 
 class Operator {
  public:
-  // All that is referred to must outlive the operator.
+  // All that is referred to must outlive the operator. `pool` is asked for replicas before new ones are made; null: there
+  // is none.
   Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& replicas, const base::Clock& clock,
-           base::Metrics& metrics, OperatorOptions options);
+           base::Metrics& metrics, OperatorOptions options, ReplicaPool* pool = nullptr);
   // Stops.
   ~Operator();
 
@@ -52,6 +56,12 @@ class Operator {
   absl::Status Start();
   // Returns once nothing of the operator runs any more, within a second. Replicas are left as they are. Final and idempotent.
   void Stop();
+
+  // Who is called, on a gateway's thread, with each function that a report tells something of; must not block. Call before
+  // Start().
+  void OnDemand(std::function<void(const std::string&)> told) { on_demand_ = std::move(told); }
+  // What decisions are made from.
+  const Scaler& scaler() const { return scaler_; }
 
   // What is known of a function: status, replicas, recent decisions with what they were made from, events.
   std::optional<FunctionView> Describe(const std::string& function) const {
@@ -82,10 +92,13 @@ class Operator {
   ReplicaClient& replicas_;
   const base::Clock& clock_;
   const OperatorOptions options_;
+  ReplicaPool* const pool_;
 
+  std::function<void(const std::string&)> on_demand_;
   const std::shared_ptr<Inlet> inlet_;
   WorkQueue queue_;
   Scaler scaler_;
+  TriggerHealth triggers_;
   Meter meter_;
   RouteTable routes_;
   Executor loads_;

@@ -12,11 +12,13 @@
 #include "operator/control/testing/fake_gateway_link.h"
 #include "operator/control/testing/fake_replica_client.h"
 #include "operator/controller/testing/fake_cluster.h"
+#include "operator/controller/testing/fake_replica_pool.h"
 
 namespace mayfly::op {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
@@ -138,9 +140,9 @@ TEST_F(OperatorTest, ServesTenThousandFunctionsOfWhichSomeHang) {
   EXPECT_TRUE(Eventually([&] {
     link_.Report("default/hangs", 0, 1);
     link_.Report("default/f9999", 0, 1);
-    return Endpoints("default/f9999") == 1 && link_.updates() >= kFunctions;
+    return Endpoints("default/f9999") == 1 && Endpoints("default/hangs") == 0 &&
+           link_.updates() >= kFunctions;
   }));
-  EXPECT_EQ(Endpoints("default/hangs"), 0);
   go.count_down();
   EXPECT_TRUE(Eventually([&] { return Endpoints("default/hangs") == 1; }));
 }
@@ -165,6 +167,17 @@ TEST_F(OperatorTest, DecidesARouteConflictByNameWhenBothAreThereFromTheStart) {
   EXPECT_EQ(cluster_.ConditionOf("default/alpha", "TriggersReady").status, ConditionStatus::kTrue);
   EXPECT_EQ(cluster_.ConditionOf("default/mid", "TriggersReady").status, ConditionStatus::kFalse);
   EXPECT_THAT(cluster_.ConditionOf("default/zebra", "TriggersReady").message, HasSubstr("default/alpha"));
+}
+
+TEST_F(OperatorTest, TellsGatewaysWhichReplicasOfAPoolStandBy) {
+  FakeReplicaPool pool(cluster_);
+  Operator with_pool(cluster_, link_, client_, clock_, metrics_, {}, &pool);
+  ASSERT_TRUE(with_pool.Start().ok());
+  pool.Add("p1");
+  EXPECT_THAT(link_.Standby(), ElementsAre("unix:/p1"));
+  with_pool.Stop();
+  pool.Add("p2");
+  EXPECT_THAT(link_.Standby(), ElementsAre("unix:/p1")) << "the next operator says what it finds";
 }
 
 TEST_F(OperatorTest, StopsInTheMiddleOfEverything) {

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -13,6 +15,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <fstream>
+#include <limits>
 #include <mutex>
 #include <sstream>
 #include <thread>
@@ -30,6 +33,7 @@ namespace experimental = grpc::experimental;
 
 // How often gRPC looks at the files in memory.
 constexpr unsigned kRefreshSeconds = 1;
+constexpr std::chrono::seconds kKeeperDeadline{5};
 constexpr std::size_t kLargestFile = 1 << 20;
 
 // A file of this process alone. Set() puts another in its place at once: who reads sees the one or the other.
@@ -75,6 +79,27 @@ absl::StatusOr<Material> ReadFolder(const std::string& folder) {
   if (!authorities.ok()) return authorities.status();
   return Material{.own = {.certificate = *std::move(certificate), .key = *std::move(key)},
                   .authorities = *std::move(authorities)};
+}
+
+// A channel to where nobody can listen, kept for its interest in the certificates alone. gRPC (1.51 and later) hands
+// certificates out wrongly where the first who wants them comes just as the last one goes: it calls back for "somebody"
+// and "nobody" outside the lock that orders them, and the newcomer gets none, ever. With this one nobody is the last.
+std::shared_ptr<grpc::Channel> MakeKeeper(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  constexpr int kNever = std::numeric_limits<int>::max();
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kNever);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kNever);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kNever);
+  arguments.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, kNever);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  std::shared_ptr<grpc::Channel> keeper =
+      grpc::CreateCustomChannel("unix:/dev/null/nobody", credentials, arguments);
+  // It has asked for them once its one attempt has failed.
+  const auto deadline = std::chrono::system_clock::now() + kKeeperDeadline;
+  for (auto state = keeper->GetState(true);
+       state != GRPC_CHANNEL_TRANSIENT_FAILURE && keeper->WaitForStateChange(state, deadline);)
+    state = keeper->GetState(true);
+  return keeper;
 }
 
 }  // namespace
@@ -137,6 +162,15 @@ struct Identity::Impl {
   void Provide() {
     provider = std::make_shared<experimental::FileWatcherCertificateProvider>(
         pair.path(), pair.path(), authorities.path(), kRefreshSeconds);
+    keeper = MakeKeeper(ChannelCredentials());
+  }
+
+  std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials() const {
+    experimental::TlsChannelCredentialsOptions options;
+    options.set_certificate_provider(provider);
+    options.set_check_call_host(false);  // the name of a role is not a call's host
+    Fill(options, {});
+    return experimental::TlsCredentials(options);
   }
 
   template <typename Options>
@@ -158,6 +192,7 @@ struct Identity::Impl {
   MemoryFile authorities;
 
   std::shared_ptr<experimental::FileWatcherCertificateProvider> provider;
+  std::shared_ptr<grpc::Channel> keeper;
   std::string complaint;  // of `thread`
   std::jthread thread;    // last: it uses all of the above
 };
@@ -194,11 +229,7 @@ std::shared_ptr<grpc::ServerCredentials> Identity::ForServer(std::vector<std::st
 }
 
 std::shared_ptr<grpc::ChannelCredentials> Identity::ForChannels() const {
-  experimental::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(impl_->provider);
-  options.set_check_call_host(false);  // the name of a role is not a call's host
-  impl_->Fill(options, {});
-  return experimental::TlsCredentials(options);
+  return impl_->ChannelCredentials();
 }
 
 }  // namespace mayfly::tls

@@ -21,6 +21,7 @@ using nlohmann::json;
 constexpr int kMaxWidth = 4096;
 // A file of a few kilobytes can claim to be 65,000 pixels square: refused before a pixel of it is decoded.
 constexpr double kMaxPixels = 250e6;
+constexpr int kWarmUp = 256;
 
 mayfly::Reply Refuse(std::uint32_t status, const std::string& message) {
   const json error = {{"error", message}};
@@ -60,6 +61,17 @@ class Thumbnail {
     // A worker serves one image at a time and Mayfly scales by workers: no threads within one, and no cache between two.
     vips_concurrency_set(1);
     vips_cache_set_max(0);
+  }
+
+  // libvips keeps the threads that it has worked with. Threads that stay belong here: so they are started now, by making a
+  // thumbnail of a small grey image.
+  void AfterFork() {
+    void* bytes = nullptr;
+    std::size_t size = 0;
+    vips::VImage::black(kWarmUp, kWarmUp).write_to_buffer(".jpg", &bytes, &size);
+    const std::unique_ptr<void, void (*)(void*)> owner(bytes, g_free);
+    for (const char* const format : {"jpeg", "webp"})
+      Resize({static_cast<const char*>(bytes), size}, kWarmUp / 4, format);
   }
 
   mayfly::Reply Handle(const mayfly::Event& event) {

@@ -54,21 +54,25 @@ struct Activator::Parts {
       : wheel(clock),
         demand(clock, std::move(options.gateway), std::move(options.report)),
         loop(options.delivery_threads),
+        standby(loop, options.credentials),
         context{.clock = clock,
                 .metrics = metrics,
                 .wheel = wheel,
                 .demand = demand,
                 .loop = loop,
+                .standby = standby,
                 .credentials = std::move(options.credentials)} {}
 
   DeadlineWheel wheel;
   DemandReporter demand;
+  std::unique_ptr<UsageRecorder> usage;  // null: nothing is written down
   DeliveryLoop loop;
+  StandbyStreams standby;
   ActivationContext context;
 };
 
 Activator::Activator(ActivatorOptions options, const base::Clock& clock, base::Metrics& metrics)
-    : clock_(clock), parts_(std::make_unique<Parts>(std::move(options), clock, metrics)) {}
+    : clock_(clock), metrics_(metrics), parts_(std::make_unique<Parts>(std::move(options), clock, metrics)) {}
 
 Activator::~Activator() { Stop(std::chrono::steady_clock::now()); }
 
@@ -127,6 +131,8 @@ absl::Status Activator::Apply(const v1::RouteUpdate& update) {
       functions_[route.function()] = std::move(function);
     }
   }
+  // After the routes: one of them may take what does not stand by any more.
+  if (update.has_standby() || update.snapshot()) parts_->standby.Set(update.standby());
   parts_->demand.Confirm(update.epoch(), update.version());
   return absl::OkStatus();
 }
@@ -154,6 +160,23 @@ std::unique_ptr<Dispatched> Activator::Begin(DispatchRequest request, std::share
   return std::make_unique<Handle>(std::move(invocation));
 }
 
+void Activator::RecordUsage(std::unique_ptr<UsageSink> sink) {
+  parts_->usage = std::make_unique<UsageRecorder>(clock_, metrics_, parts_->demand.gateway(),
+                                                  parts_->demand.instance(), std::move(sink));
+  parts_->context.usage = parts_->usage.get();
+}
+
+absl::Status Activator::WriteUsage() {
+  if (!parts_->usage) return absl::FailedPreconditionError("this gateway writes no usage records");
+  return parts_->usage->WriteNow();
+}
+
+void Activator::ReportTriggers(const std::vector<v1::TriggerReport>& triggers) {
+  v1::GatewayReport report;
+  for (const v1::TriggerReport& trigger : triggers) *report.add_triggers() = trigger;
+  parts_->demand.Push(std::move(report));
+}
+
 void Activator::Stop(std::chrono::steady_clock::time_point deadline) {
   const std::lock_guard applying(applying_);
   {
@@ -174,10 +197,13 @@ void Activator::Stop(std::chrono::steady_clock::time_point deadline) {
   sources.reserve(functions.size());
   for (const auto& [name, function] : functions) sources.push_back(function);
   parts_->demand.Flush(sources);
+  parts_->standby.Set({});
   for (const auto& [name, function] : functions) {
     function->Remove(kReasonShuttingDown, "the gateway is shutting down; send the request again",
                      /*abandon=*/true);
+    if (parts_->usage) parts_->usage->MarkCharged(function);
   }
+  if (parts_->usage) static_cast<void>(parts_->usage->WriteNow());  // what fails is tried again when it goes
 }
 
 }  // namespace mayfly::gateway

@@ -14,11 +14,13 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/status.h"
 #include "gateway/delivery/dispatcher.h"
+#include "gateway/metering/usage_sink.h"
 
 namespace grpc {
 class ChannelCredentials;
@@ -50,6 +52,14 @@ class Activator final : public Dispatcher {
 
   std::unique_ptr<Dispatched> Begin(DispatchRequest request, std::shared_ptr<AnswerSink> sink) override;
 
+  // Has what invocations cost written to `sink`. Call once, before the first Apply().
+  void RecordUsage(std::unique_ptr<UsageSink> sink);
+  // Writes it now, for who is about to read. kFailedPrecondition if nobody asked for it.
+  absl::Status WriteUsage();
+
+  // Tells the operator of triggers, on the calling thread.
+  void ReportTriggers(const std::vector<v1::TriggerReport>& triggers);
+
   // Refuses new invocations and waits until those that were taken have their results; at `deadline`, those
   // that have none end with kReasonShuttingDown. Then closes every stream. Idempotent.
   void Stop(std::chrono::steady_clock::time_point deadline);
@@ -60,6 +70,7 @@ class Activator final : public Dispatcher {
   std::shared_ptr<FunctionActivator> Find(const std::string& function) const;
 
   const base::Clock& clock_;
+  base::Metrics& metrics_;
   std::unique_ptr<Parts> parts_;
 
   std::mutex applying_;  // one update at a time

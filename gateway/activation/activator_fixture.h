@@ -67,6 +67,18 @@ class ActivatorTest : public ::testing::Test {
     *update.add_upsert() = route_;
     return activator_->Apply(update);
   }
+  // Exactly these stand by.
+  absl::Status StandBy(const std::vector<FakeReplica*>& replicas) {
+    v1::RouteUpdate update;
+    update.set_version(++version_);
+    update.mutable_standby();
+    for (const FakeReplica* replica : replicas) {
+      v1::StandbyReplica& each = *update.mutable_standby()->add_replicas();
+      each.set_address(replica->address());
+      each.set_namespace_("test");
+    }
+    return activator_->Apply(update);
+  }
   absl::Status RemoveFunction() {
     v1::RouteUpdate update;
     update.set_version(++version_);

@@ -174,6 +174,93 @@ TEST_F(ActivatorTest, FollowsTheCapacityThatAReplicaDeclares) {
   for (Call& call : calls) ASSERT_TRUE(call.sink->WaitDone());
 }
 
+TEST_F(ActivatorTest, ConnectsToAComingReplicaAndSendsOnceItHasTheRevision) {
+  FakeReplica& replica = AddReplica(0);
+  v1::Endpoint& endpoint = *route_.add_endpoints();
+  endpoint.set_replica("coming");
+  endpoint.set_address(replica.address());
+  endpoint.set_revision("r1");
+  ASSERT_TRUE(Apply().ok());
+  Call call = Begin("one");
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
+  replica.SetRevision("r1");
+  replica.SetSlots(1);
+  ASSERT_TRUE(call.sink->WaitDone());
+  EXPECT_EQ(replica.seen().streams, 1u);
+}
+
+TEST_F(ActivatorTest, ConnectsToAReplicaThatStandsByAndTakesThatStreamForItsFunction) {
+  FakeReplica& replica = AddReplica(0);
+  ASSERT_TRUE(StandBy({&replica}).ok());
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
+  v1::Endpoint& endpoint = *route_.add_endpoints();
+  endpoint.set_replica("coming");
+  endpoint.set_address(replica.address());
+  endpoint.set_revision("r1");
+  ASSERT_TRUE(Apply().ok());
+  Call call = Begin("one", "hello");
+  replica.SetRevision("r1");
+  replica.SetSlots(1);
+  ASSERT_TRUE(call.sink->WaitDone());
+  EXPECT_EQ(call.sink->body(), "hello");
+  ASSERT_TRUE(StandBy({&replica}).ok()) << "it stays among them until it is claimed";
+  ASSERT_TRUE(StandBy({}).ok());
+  Call second = Begin("two");
+  ASSERT_TRUE(second.sink->WaitDone());
+  EXPECT_EQ(second.sink->outcome(), v1::OUTCOME_OK) << "what was taken does not go with the rest";
+  EXPECT_EQ(replica.seen().streams, 1u);
+}
+
+TEST_F(ActivatorTest, HearsOfSlotsThatAReplicaWhichStandsByHadBefore) {
+  FakeReplica& replica = AddReplica(3);
+  ASSERT_TRUE(StandBy({&replica}).ok());
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
+  ASSERT_TRUE(Route({0}).ok());
+  Call call = Begin("one");
+  ASSERT_TRUE(call.sink->WaitDone());
+  EXPECT_EQ(replica.seen().streams, 1u);
+}
+
+TEST_F(ActivatorTest, KeepsTryingAReplicaThatStandsByAndIsNotThereYet) {
+  FakeReplica& replica = AddReplica(1);
+  replica.Kill();
+  ASSERT_TRUE(StandBy({&replica}).ok());
+  ASSERT_TRUE(Route({0}).ok());
+  Call call = Begin("one");
+  replica.Start();
+  ASSERT_TRUE(call.sink->WaitDone());
+  EXPECT_EQ(call.sink->outcome(), v1::OUTCOME_OK);
+}
+
+TEST_F(ActivatorTest, ClosesStreamsToWhatStandsByNoMore) {
+  FakeReplica& replica = AddReplica(0);
+  ASSERT_TRUE(StandBy({&replica}).ok());
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.open_streams == 1; }));
+  ASSERT_TRUE(StandBy({}).ok());
+  EXPECT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.open_streams == 0; }));
+  ASSERT_TRUE(StandBy({&replica}).ok());
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.open_streams == 1; }));
+  activator_->Stop(clock_.Now());
+  EXPECT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.open_streams == 0; }));
+}
+
+TEST_F(ActivatorTest, SendsNothingToAComingReplicaThatGotAnothersRevision) {
+  FakeReplica& replica = AddReplica(0);
+  AddReplica(1);
+  v1::Endpoint& endpoint = *route_.add_endpoints();
+  endpoint.set_replica("coming");
+  endpoint.set_address(replica.address());
+  endpoint.set_revision("r1");
+  ASSERT_TRUE(Apply().ok());
+  Call call = Begin("one");
+  ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
+  replica.SetRevision("of another function");
+  replica.SetSlots(5);
+  ASSERT_TRUE(Route({1}).ok());
+  ASSERT_TRUE(call.sink->WaitDone());
+  EXPECT_TRUE(replica.seen().started.empty());
+}
+
 TEST_F(ActivatorTest, RefusesWhatTheHoldQueueHasNoRoomFor) {
   route_.set_hold_limit(2);
   ASSERT_TRUE(Route({}).ok());

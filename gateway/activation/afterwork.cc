@@ -60,6 +60,7 @@ void Afterwork::Run(FunctionActivator& function, Departures* departures) {
   } else if (demand_changed_) {
     function.MarkDemandChanged();
   }
+  if (charged_) function.MarkCharged();
   for (const auto& endpoint : starts_) endpoint->stream().Start(endpoint);
   bool more = false;
   for (Delivery& delivery : deliveries_) {

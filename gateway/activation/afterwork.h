@@ -37,6 +37,7 @@ class Afterwork {
   void Close(std::shared_ptr<Endpoint> endpoint) { closes_.push_back(std::move(endpoint)); }
   void PushDemand() { push_demand_ = true; }
   void MarkDemandChanged() { demand_changed_ = true; }
+  void MarkCharged() { charged_ = true; }
 
   // REQUIRES: no function's mutex is held; called once. What would be sent is left to `departures` unless it is null.
   void Run(FunctionActivator& function, Departures* departures = nullptr);
@@ -63,6 +64,7 @@ class Afterwork {
   absl::InlinedVector<std::shared_ptr<Endpoint>, 1> closes_;
   bool push_demand_ = false;
   bool demand_changed_ = false;
+  bool charged_ = false;
 };
 
 }  // namespace mayfly::gateway

@@ -54,6 +54,11 @@ void DemandReporter::Flush(const std::vector<std::shared_ptr<Source>>& sources) 
   if (report.demand_size() > 0) Send(report);
 }
 
+void DemandReporter::Push(v1::GatewayReport report) {
+  const std::lock_guard sending(sending_);
+  Send(report);
+}
+
 void DemandReporter::Confirm(std::uint64_t epoch, std::uint64_t version) {
   const std::lock_guard lock(mutex_);
   confirmed_epoch_ = epoch;

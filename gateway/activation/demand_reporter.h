@@ -50,8 +50,13 @@ class DemandReporter {
   void MarkChanged(std::shared_ptr<Source> source);
   // Reports what `sources` have cost, on the calling thread: there may be no later report.
   void Flush(const std::vector<std::shared_ptr<Source>>& sources);
+  // Reports what somebody else has found out, on the calling thread.
+  void Push(v1::GatewayReport report);
   // Tells, at once but on the reporter's thread, that routes up to `version` of the operator with `epoch` are in force.
   void Confirm(std::uint64_t epoch, std::uint64_t version);
+  // Who reports, and which process of that name.
+  const std::string& gateway() const { return gateway_; }
+  const std::string& instance() const { return instance_; }
   // Tells with each report which replicas cannot be reached.
   void SetUnreachable(const std::string& replica, bool unreachable);
 

@@ -13,13 +13,28 @@ namespace mayfly::gateway {
 Endpoint::Endpoint(std::shared_ptr<FunctionActivator> function, const v1::Endpoint& description,
                    std::shared_ptr<ReplicaStream> stream)
     : slots(description.slots()),
+      coming(description.slots() == 0 ? description.revision() : ""),
       function_(std::move(function)),
       replica_(description.replica()),
       address_(description.address()),
       stream_(std::move(stream)) {}
 
+void Endpoint::TakeRoute(const v1::Endpoint& description) {
+  if (coming.empty() || description.slots() == 0) return;
+  coming.clear();
+  slots = description.slots();
+}
+
+void Endpoint::TakeCapacity(const v1::Capacity& capacity) {
+  if (!coming.empty() && capacity.slots() > 0 && !capacity.draining()) {
+    if (capacity.revision() != coming) return;
+    coming.clear();
+  }
+  slots = capacity.draining() ? 0 : capacity.slots();
+}
+
 std::uint32_t Endpoint::FreeSlots() const {
-  if (!in_route || !up || blocked || busy_ >= slots) return 0;
+  if (!in_route || !up || blocked || silent || busy_ >= slots) return 0;
   return slots - busy_;
 }
 

@@ -72,6 +72,11 @@ class Endpoint final : public ReplicaStream::Owner,
 
   void Depart() override { stream_->Kick(); }
 
+  // The route has it, with so many slots: 0 while its module is being loaded.
+  void TakeRoute(const v1::Endpoint& description);
+  // The replica says how much it takes.
+  void TakeCapacity(const v1::Capacity& capacity);
+
   // ReplicaStream::Owner:
   void Fill(RequestBatch& batch) override;
   void OnWritten() override;
@@ -86,8 +91,13 @@ class Endpoint final : public ReplicaStream::Owner,
   bool up = false;
   bool closing = false;
   bool blocked = false;        // refused an invocation; left alone for a moment
+  bool silent = false;         // let a deadline pass without a word; gets nothing until it says one
+  base::MonotonicTime heard;   // when it last said anything
   std::uint32_t refusals = 0;  // in a row
   std::uint32_t slots = 0;     // as the replica says, or the route until it does
+  // The revision that the replica is getting, while the operator does not know yet whether it has it; "" after that. Until
+  // then what it says of another revision is not for this function: its module may be refused, and the replica another's.
+  std::string coming;
   std::uint32_t failures = 0;  // to connect, in a row
 
  protected:

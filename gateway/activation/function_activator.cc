@@ -186,6 +186,7 @@ void FunctionActivator::OnDeadline(const InvocationRef& invocation) {
         metrics_.timed_out->Increment();
         endpoint.Cancel(*invocation, /*forget=*/true);
         after.Kick(endpoint.shared_from_this());
+        if (endpoint.heard < invocation->deadline) TakeForSilent(endpoint);
         Finish(invocation,
                EndingPart(v1::OUTCOME_TIMED_OUT, "TimedOut",
                           fmt::format("replica {} did not end the invocation within its timeout",
@@ -197,6 +198,15 @@ void FunctionActivator::OnDeadline(const InvocationRef& invocation) {
     NoteDemand(after);
   }
   after.Run(*this);
+}
+
+void FunctionActivator::TakeForSilent(Endpoint& endpoint) {
+  if (std::exchange(endpoint.silent, true)) return;
+  UpdateAvailability(endpoint);
+  context_.demand.SetUnreachable(endpoint.replica(), true);
+  base::log::Warn(
+      "replica let a deadline pass without a word; it gets no invocations until it says something",
+      {{"function", name_}, {"replica", endpoint.replica()}});
 }
 
 void FunctionActivator::OnUnblock(Endpoint& endpoint) {
@@ -217,15 +227,17 @@ void FunctionActivator::OnReply(Endpoint& endpoint, v1::ServeReply& reply, bool 
   Afterwork after;
   {
     const std::lock_guard lock(mutex_);
-    if (first) {
+    endpoint.heard = Now();
+    const bool was_silent = std::exchange(endpoint.silent, false);
+    if (first || was_silent) {
       endpoint.up = true;
-      if (std::exchange(endpoint.failures, 0) >= kFailuresUntilUnreachable) {
+      if (std::exchange(endpoint.failures, 0) >= kFailuresUntilUnreachable || was_silent) {
         context_.demand.SetUnreachable(endpoint.replica(), false);
         base::log::Info("replica is reachable again", {{"function", name_}, {"replica", endpoint.replica()}});
       }
     }
     if (reply.has_capacity()) {
-      endpoint.slots = reply.capacity().draining() ? 0 : reply.capacity().slots();
+      endpoint.TakeCapacity(reply.capacity());
       Unblock(endpoint);
     }
     for (v1::ResponsePart& part : *reply.mutable_parts()) TakePart(endpoint, part, after);
@@ -252,6 +264,7 @@ void FunctionActivator::TakePart(Endpoint& endpoint, v1::ResponsePart& part, Aft
   endpoint.Free(call);
   --busy_;
   usage_.Charge(account, part.result());
+  if (context_.usage != nullptr && !not_started && !std::exchange(charge_told_, true)) after.MarkCharged();
   if (not_started) {
     Block(endpoint);
     last_refusal_ = Reason(part);
@@ -349,6 +362,12 @@ v1::Demand FunctionActivator::ReadDemand() {
     metrics_.inflight->Set(busy_);
   }
   return demand;
+}
+
+std::vector<std::pair<std::string, UsageSums>> FunctionActivator::TakeCharges() {
+  const std::lock_guard lock(mutex_);
+  charge_told_ = false;
+  return usage_.TakeCharges();
 }
 
 void FunctionActivator::NoteDemand(Afterwork& after) {

@@ -25,6 +25,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -34,10 +35,12 @@
 #include "gateway/activation/endpoint.h"
 #include "gateway/activation/invocation.h"
 #include "gateway/activation/usage_accounts.h"
+#include "gateway/metering/usage_recorder.h"
 
 namespace mayfly::gateway {
 
 class FunctionActivator final : public DemandReporter::Source,
+                                public UsageRecorder::Source,
                                 public std::enable_shared_from_this<FunctionActivator> {
  public:
   FunctionActivator(ActivationContext& context, std::string name);
@@ -70,6 +73,10 @@ class FunctionActivator final : public DemandReporter::Source,
   void PushDemand() { context_.demand.PushNow(shared_from_this()); }
   void MarkDemandChanged() { context_.demand.MarkChanged(shared_from_this()); }
 
+  const std::string& function() const override { return name_; }
+  std::vector<std::pair<std::string, UsageSums>> TakeCharges() override;
+  void MarkCharged() { context_.usage->MarkCharged(shared_from_this()); }
+
   std::mutex& mutex() { return mutex_; }
   base::MonotonicTime Now() const { return context_.clock.Now(); }
   const std::string& name() const { return name_; }
@@ -86,6 +93,8 @@ class FunctionActivator final : public DemandReporter::Source,
   Endpoint* Pick();
   void UpdateAvailability(Endpoint& endpoint);
   void Block(Endpoint& endpoint);
+  // Its runtime is stopped or wedged, as far as can be seen: the operator is to look at it.
+  void TakeForSilent(Endpoint& endpoint);
   void Unblock(Endpoint& endpoint);
   // Puts back what was not started, or ends it if it cannot be sent again.
   void PutBack(const InvocationRef& invocation, Afterwork& after, std::string_view why);
@@ -122,6 +131,7 @@ class FunctionActivator final : public DemandReporter::Source,
   bool told_zero_ = true;  // the last report said so
   ActivationMetrics metrics_;
   UsageAccounts usage_;
+  bool charge_told_ = false;  // the recorder knows that there is something to take
 };
 
 }  // namespace mayfly::gateway

@@ -57,12 +57,16 @@ void FunctionActivator::Apply(std::shared_ptr<const v1::FunctionRoute> route) {
       });
       if (same != endpoints_.end()) {
         (*same)->in_route = true;
+        (*same)->TakeRoute(wanted);
         UpdateAvailability(**same);
         continue;
       }
       const std::string& key = route_->function();
-      auto stream = ReplicaStream::Create(context_.loop, wanted.address(), context_.credentials,
-                                          tls::RuntimeName(key.substr(0, key.find('/'))));
+      auto stream = context_.standby.Take(wanted.address());
+      if (!stream) {
+        stream = ReplicaStream::Create(context_.loop, wanted.address(), context_.credentials,
+                                       tls::RuntimeName(key.substr(0, key.find('/'))));
+      }
       auto endpoint = std::make_shared<Endpoint>(shared_from_this(), wanted, std::move(stream));
       endpoints_.push_back(endpoint);
       after.Start(std::move(endpoint));

@@ -10,8 +10,11 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/metrics.h"
+#include "gateway/metering/usage_record.h"
 #include "mayfly/v1/control.pb.h"
 #include "mayfly/v1/runtime.pb.h"
 
@@ -28,13 +31,17 @@ class UsageAccounts {
   // REQUIRES: `account` came from Of().
   void Charge(std::uint32_t account, const v1::Result& result);
   void FillIn(v1::Demand& demand) const;
+  // What was charged since the last call, by trigger.
+  std::vector<std::pair<std::string, UsageSums>> TakeCharges();
 
  private:
   struct Account {
     v1::TriggerUsage usage;
+    UsageSums charged;  // and not taken
     prometheus::Counter& invocations;
     prometheus::Counter& wall;
     prometheus::Counter& cpu;
+    prometheus::Counter& memory;
   };
 
   std::deque<Account> accounts_;

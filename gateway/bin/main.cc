@@ -18,6 +18,10 @@
 #include "gateway/bin/route_file.h"
 #include "gateway/control/control_client.h"
 #include "gateway/gateway.h"
+#include "gateway/metering/usage_folder.h"
+#include "gateway/metering/usage_stream.h"
+#include "gateway/sources/all/all_sources.h"
+#include "gateway/store/sqlite/events_folder.h"
 #include "tls/identity.h"
 
 namespace {
@@ -56,8 +60,11 @@ int main(int argc, char** argv) {
   std::uint32_t drain_seconds = 30;
   mayfly::gateway::GatewayOptions options;
   options.name.clear();
+  options.router.awaits_routes = true;
   std::string check;
   std::string tls_folder;
+  std::string events;
+  std::string usage_records;
   const auto sources = app.add_option_group("where routes come from, or what else to do")->require_option(1);
   sources->add_option("--operator", operator_address, "HOST:PORT or unix:PATH of the operator to dial");
   sources->add_option("--routes", routes, "RouteUpdate in JSON; read again on SIGHUP");
@@ -68,6 +75,13 @@ int main(int argc, char** argv) {
   app.add_option("--admin", admin_address, "HOST:PORT or unix:PATH for /metrics, /healthz and /readyz");
   app.add_option("--tls", tls_folder,
                  "folder of tls.crt, tls.key and ca.crt: speak TLS with the operator and with replicas");
+  app.add_option(
+      "--events", events,
+      "folder where events are kept, of this gateway alone; without it there are no schedules, no requests "
+      "with Prefer: respond-async, and no dead letters");
+  app.add_option("--usage-records", usage_records,
+                 "folder, of this gateway alone, for records of what invocations cost; - writes them to "
+                 "standard output");
   app.add_option("--drain-seconds", drain_seconds, "how long running requests may take after SIGTERM")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -100,7 +114,32 @@ int main(int argc, char** argv) {
     identity = *std::move(read);
     options.credentials = identity->ForChannels();
   }
+  std::unique_ptr<mayfly::gateway::EventStore> store;
+  if (!events.empty()) {
+    auto opened = mayfly::gateway::OpenEventsFolder(events, "--events", clock);
+    if (!opened.ok()) {
+      log::Error("events cannot be kept", {{"why", std::string(opened.status().message())}});
+      return 1;
+    }
+    store = *std::move(opened);
+    options.http.invocations = true;
+  }
+  std::unique_ptr<mayfly::gateway::UsageSink> usage;
+  if (usage_records == "-") {
+    usage = std::make_unique<mayfly::gateway::UsageStream>(STDOUT_FILENO);
+  } else if (!usage_records.empty()) {
+    mayfly::gateway::UsageFolderOptions folder;
+    folder.folder = usage_records;
+    auto opened = mayfly::gateway::UsageFolder::Open(std::move(folder), "--usage-records", clock, metrics);
+    if (!opened.ok()) {
+      log::Error("there are no usage records", {{"why", std::string(opened.status().message())}});
+      return 1;
+    }
+    usage = *std::move(opened);
+  }
   Gateway gateway(std::move(options), metrics);
+  if (usage) gateway.RecordUsage(std::move(usage));
+  gateway.ServeEvents(store.get(), mayfly::gateway::AllSources());
   std::unique_ptr<ControlClient> control;
   if (!operator_address.empty()) {
     control = std::make_unique<ControlClient>(

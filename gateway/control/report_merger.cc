@@ -22,6 +22,15 @@ void ReportMerger::Add(const v1::GatewayReport& report) {
       wanted_.erase(demand.function());
     }
   }
+  for (const v1::TriggerReport& trigger : report.triggers()) {
+    const std::pair key(trigger.function(), trigger.trigger());
+    trigger_news_[key] = trigger;
+    if (trigger.gone()) {
+      triggers_.erase(key);
+    } else {
+      triggers_[key] = trigger;
+    }
+  }
   if (!report.instance().empty()) next_.set_instance(report.instance());
   next_.set_confirmed_epoch(report.confirmed_epoch());
   next_.set_confirmed_version(report.confirmed_version());
@@ -31,6 +40,7 @@ void ReportMerger::Add(const v1::GatewayReport& report) {
 
 void ReportMerger::StartAnew() {
   for (const auto& [function, demand] : wanted_) news_[function] = demand;
+  for (const auto& [key, trigger] : triggers_) trigger_news_[key] = trigger;
   pending_ = true;
 }
 
@@ -51,7 +61,11 @@ v1::GatewayReport ReportMerger::Take(bool all) {
   while (!news_.empty() && (all || static_cast<std::size_t>(report.demand_size()) < kFunctionsPerReport)) {
     *report.add_demand() = std::move(news_.extract(news_.begin()).mapped());
   }
-  pending_ = !news_.empty();
+  while (!trigger_news_.empty() &&
+         (all || static_cast<std::size_t>(report.triggers_size()) < kFunctionsPerReport)) {
+    *report.add_triggers() = std::move(trigger_news_.extract(trigger_news_.begin()).mapped());
+  }
+  pending_ = !news_.empty() || !trigger_news_.empty();
   return report;
 }
 

@@ -1,5 +1,5 @@
-// A ReportMerger holds what is to be told to the operator: the newest demand of each function, and the newest
-// confirmation.
+// A ReportMerger holds what is to be told to the operator: the newest demand of each function, what is so
+// of each trigger, and the newest confirmation.
 //
 // Bounded by the number of functions, however long nobody listens, if those that are gone are forgotten. Not thread-safe.
 #pragma once
@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "mayfly/v1/control.pb.h"
 
@@ -21,8 +22,8 @@ class ReportMerger {
 
   // Takes in what is newer.
   void Add(const v1::GatewayReport& report);
-  // Whoever listens now has heard nothing: every demand that is not zero, and what every function has cost so far, is to
-  // be told again.
+  // Whoever listens now has heard nothing: every demand that is not zero, every trigger, and what every function has cost
+  // so far, is to be told again.
   void StartAnew();
   // A function that is gone needs no telling again, once it wants nothing.
   void Forget(const std::string& function);
@@ -37,7 +38,10 @@ class ReportMerger {
   v1::GatewayReport next_;                    // all but the demand
   std::map<std::string, v1::Demand> news_;    // by function
   std::map<std::string, v1::Demand> wanted_;  // the last demand that says something, by function
-  bool pending_ = true;                       // the first report tells the gateway's name
+  // By function and trigger: what is to be told, and the last of each.
+  std::map<std::pair<std::string, std::string>, v1::TriggerReport> trigger_news_;
+  std::map<std::pair<std::string, std::string>, v1::TriggerReport> triggers_;
+  bool pending_ = true;  // the first report tells the gateway's name
 };
 
 }  // namespace mayfly::gateway

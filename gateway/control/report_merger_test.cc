@@ -32,6 +32,30 @@ TEST(ReportMerger, KeepsTheNewestOfEachFunctionWhileNobodyListens) {
   EXPECT_EQ(merger.Take().demand_size(), 0);
 }
 
+TEST(ReportMerger, TellsANewListenerTheNewestOfEachTriggerThatIsNotGone) {
+  ReportMerger merger("gw-1");
+  const auto says = [](const std::string& trigger, std::uint64_t backlog, bool gone) {
+    v1::GatewayReport report;
+    v1::TriggerReport& of = *report.add_triggers();
+    of.set_function("a");
+    of.set_trigger(trigger);
+    of.set_backlog(backlog);
+    of.set_gone(gone);
+    return report;
+  };
+  merger.Add(says("x", 1, false));
+  merger.Add(says("x", 2, false));
+  merger.Add(says("y", 3, false));
+  EXPECT_EQ(merger.Take().triggers_size(), 2);
+  EXPECT_FALSE(merger.pending());
+  merger.Add(says("y", 0, true));
+  EXPECT_TRUE(merger.Take().triggers(0).gone());
+  merger.StartAnew();
+  const v1::GatewayReport anew = merger.Take();
+  ASSERT_EQ(anew.triggers_size(), 1);
+  EXPECT_EQ(anew.triggers(0).backlog(), 2u);
+}
+
 TEST(ReportMerger, TellsANewListenerAllThatIsNotZero) {
   ReportMerger merger("gw-1");
   merger.Add(Wants("a", 1));

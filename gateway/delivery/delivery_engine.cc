@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "gateway/delivery/destinations.h"
+#include "proto/stable_bytes.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -17,13 +19,23 @@ constexpr std::chrono::seconds kSourceEnds{10};
 // How long after the end's deadline what was given back may take to be told.
 constexpr std::chrono::milliseconds kLastWords{500};
 constexpr std::chrono::hours kLong{1};
+// Results of one function that are posted to URLs at once.
+constexpr std::size_t kMostToUrls = 16;
 
 // What a source is made of; a change of anything else needs no new one.
 std::string Settings(v1::EventTrigger trigger) {
   trigger.clear_batch();
   trigger.clear_order_by();
   trigger.clear_max_in_flight();
-  return trigger.SerializeAsString();
+  trigger.clear_retry();
+  return v1::StableBytes(trigger);
+}
+
+void SetUrlRoute(const v1::FunctionRoute& route, FunctionSlots* slots) {
+  auto copy = std::make_shared<v1::FunctionRoute>(route);
+  copy->clear_unavailable();
+  slots->SetRoute(std::move(copy));
+  slots->limit = kMostToUrls;
 }
 
 }  // namespace
@@ -35,6 +47,7 @@ DeliveryEngine::DeliveryEngine(DeliveryOptions options, Dispatcher& dispatcher, 
       metrics_(metrics),
       janitor_(
           base::StartThread("event-janitor", [this](const std::stop_token& stop) { RunJanitor(stop); })) {
+  context_.on_due = [this](const TriggerKey& key) { OnDue(key); };
   context_.random = options.seed;
   if (options.seed == 0 && ::getrandom(&context_.random, sizeof context_.random, 0) < 0) context_.random = 1;
   if (store != nullptr) {
@@ -93,6 +106,14 @@ void DeliveryEngine::Cancel(const std::string& record, EventStore::Done done) {
       });
 }
 
+void DeliveryEngine::Running(std::function<void(std::set<std::string>)> done) {
+  context_.inbox->Post([this, done = std::move(done)] {
+    std::set<std::string> records;
+    for (const TriggerDelivery* trigger : Everyone()) trigger->AddRunning(records);
+    done(std::move(records));
+  });
+}
+
 std::vector<TriggerDelivery*> DeliveryEngine::Everyone() const {
   std::vector<TriggerDelivery*> all;
   for (const auto& [name, function] : functions_) {
@@ -111,9 +132,10 @@ void DeliveryEngine::OnUpdate(const v1::RouteUpdate& update) {
     for (const auto& [name, function] : functions_) {
       if (!kept.contains(name)) gone.push_back(name);
     }
-    for (const std::string& name : gone) RemoveFunction(name);
+    // Nobody has said what became of them.
+    for (const std::string& name : gone) RemoveFunction(name, false);
   }
-  for (const std::string& name : update.remove()) RemoveFunction(name);
+  for (const std::string& name : update.remove()) RemoveFunction(name, true);
   for (const v1::FunctionRoute& route : update.upsert()) SetFunction(route);
 }
 
@@ -127,6 +149,7 @@ void DeliveryEngine::SetFunction(const v1::FunctionRoute& route) {
   Function& function = functions_[route.function()];
   function.slots->function = route.function();
   function.slots->SetRoute(std::make_shared<const v1::FunctionRoute>(route));
+  if (function.urls != nullptr) SetUrlRoute(route, function.urls.get());
   function.wanted.clear();
   for (const v1::EventTrigger& trigger : route.triggers()) function.wanted[trigger.name()] = trigger;
   std::vector<std::string> changed;
@@ -134,7 +157,11 @@ void DeliveryEngine::SetFunction(const v1::FunctionRoute& route) {
     const auto wanted = function.wanted.find(name);
     if (wanted == function.wanted.end() || Settings(wanted->second) != settings) changed.push_back(name);
   }
-  for (const std::string& name : changed) RetireTrigger(function, name);
+  const auto deleted = [&](const std::string& name) {
+    return !function.wanted.contains(name) &&
+           std::find(route.withheld().begin(), route.withheld().end(), name) == route.withheld().end();
+  };
+  for (const std::string& name : changed) RetireTrigger(function, name, deleted(name));
   for (const auto& [name, trigger] : function.wanted) {
     if (!function.running.contains(name)) StartTrigger(function, name);
   }
@@ -146,22 +173,29 @@ void DeliveryEngine::SetFunction(const v1::FunctionRoute& route) {
     TriggerOf(function, *key).OnDue();
 }
 
-void DeliveryEngine::RemoveFunction(const std::string& name) {
+void DeliveryEngine::RemoveFunction(const std::string& name, bool deleted) {
   const auto found = functions_.find(name);
   if (found == functions_.end()) return;
   Function& function = found->second;
   function.wanted.clear();
   std::vector<std::string> all;
   for (const auto& [trigger, delivery] : function.triggers) all.push_back(trigger);
-  for (const std::string& trigger : all) RetireTrigger(function, trigger);
+  for (const std::string& trigger : all) RetireTrigger(function, trigger, deleted);
   function.slots->SetRoute(nullptr);
+  if (function.urls != nullptr) function.urls->SetRoute(nullptr);
   functions_.erase(found);
 }
 
 TriggerDelivery& DeliveryEngine::TriggerOf(Function& function, const TriggerKey& key) {
   std::shared_ptr<TriggerDelivery>& delivery = function.triggers[key.trigger];
   if (delivery == nullptr) {
-    delivery = std::make_shared<TriggerDelivery>(context_, key, function.slots);
+    if (GoesToUrl(key.trigger) && function.urls == nullptr) {
+      function.urls = std::make_shared<FunctionSlots>();
+      function.urls->function = key.function;
+      SetUrlRoute(*function.slots->route, function.urls.get());
+    }
+    delivery = std::make_shared<TriggerDelivery>(context_, key,
+                                                 GoesToUrl(key.trigger) ? function.urls : function.slots);
     const auto wanted = function.wanted.find(key.trigger);
     delivery->SetPolicy(wanted == function.wanted.end() ? v1::EventTrigger() : wanted->second,
                         function.slots->route->retry());
@@ -169,13 +203,14 @@ TriggerDelivery& DeliveryEngine::TriggerOf(Function& function, const TriggerKey&
   return *delivery;
 }
 
-void DeliveryEngine::RetireTrigger(Function& function, const std::string& name) {
+void DeliveryEngine::RetireTrigger(Function& function, const std::string& name, bool deleted) {
   function.running.erase(name);
   auto entry = function.triggers.extract(name);
   if (entry.empty()) return;
   std::shared_ptr<TriggerDelivery> delivery = std::move(entry.mapped());
   if (delivery->state().has_source) ending_.insert(delivery->key());
-  delivery->Retire();
+  if (!function.wanted.contains(name)) reporter_.Gone(delivery->key());
+  delivery->Retire(deleted);
   retired_.push_back({std::move(delivery)});
 }
 
@@ -226,7 +261,16 @@ void DeliveryEngine::MakeSource(Function& function, const TriggerKey& key, const
     context.epoch = trigger.epoch();
     context.clock = &context_.clock;
     absl::StatusOr<std::unique_ptr<EventSource>> source = factory->Make(trigger, context);
-    status = source.ok() ? delivery.StartSource(*std::move(source)) : source.status();
+    if (!source.ok()) {
+      status = source.status();
+    } else if (context_.store == nullptr && !(*source)->traits().durable) {
+      status = absl::FailedPreconditionError(
+          "this gateway keeps no events, which a trigger of this kind needs: start it with --events FOLDER, "
+          "or install "
+          "the chart with gateway.events.enabled=true");
+    } else {
+      status = delivery.StartSource(*std::move(source));
+    }
   }
   if (status.ok()) return;
   delivery.SetHealth(status);
@@ -240,6 +284,14 @@ void DeliveryEngine::OnDue(const TriggerKey& key) {
   stored_.insert(key);
   const auto found = functions_.find(key.function);
   if (found != functions_.end() && !stopping_) TriggerOf(found->second, key).OnDue();
+}
+
+void DeliveryEngine::Tell(const TriggerDelivery& trigger) {
+  // What goes to URLs brings no replicas.
+  if (trigger.retiring() || GoesToUrl(trigger.key().trigger)) return;
+  const auto counts = counts_.find(trigger.key());
+  auto report = trigger.Report(counts == counts_.end() ? 0 : counts->second.pending);
+  if (report) reporter_.Look(trigger.key(), *std::move(report));
 }
 
 std::optional<base::MonotonicTime> DeliveryEngine::Turn() {
@@ -263,11 +315,14 @@ std::optional<base::MonotonicTime> DeliveryEngine::Turn() {
       timers_.erase(trigger);
       if (next) timers_[trigger] = *next;
     }
-    for (TriggerDelivery* trigger : dirty) trigger->Flush();
+    for (TriggerDelivery* trigger : dirty) {
+      trigger->Flush();
+      Tell(*trigger);
+    }
   }
   CollectRetired();
   AskCounts(now);
-  std::optional<base::MonotonicTime> next;
+  std::optional<base::MonotonicTime> next = reporter_.Send(now);
   if (!context_.dirty.empty()) next = now;
   for (const auto& [trigger, at] : timers_) {
     if (!next || at < *next) next = at;
@@ -278,6 +333,13 @@ std::optional<base::MonotonicTime> DeliveryEngine::Turn() {
 
 void DeliveryEngine::CollectRetired() {
   for (auto retired = retired_.begin(); retired != retired_.end();) {
+    if (!retired->heard) {
+      // That may be in the inbox yet.
+      retired->heard = true;
+      context_.inbox->Post([] {});
+      ++retired;
+      continue;
+    }
     if (retired->ending || !retired->trigger->idle()) {
       ++retired;
       continue;
@@ -336,7 +398,8 @@ void DeliveryEngine::RunJanitor(const std::stop_token& stop) {
 void DeliveryEngine::AskCounts(base::MonotonicTime now) {
   if (!changed_ || counting_ || now < count_at_) return;
   changed_ = false;
-  count_at_ = now + kCountEvery;
+  // What comes next after the beginning is told without delay.
+  if (std::exchange(asked_, true)) count_at_ = now + kCountEvery;
   if (context_.store == nullptr) {
     Publish();
     return;
@@ -370,7 +433,7 @@ bool DeliveryEngine::Drained() const { return retired_.empty() && context_.inbox
 void DeliveryEngine::Drain(std::chrono::steady_clock::time_point deadline) {
   // On the thread of whoever stops: the engine's own is gone.
   stopping_ = true;
-  while (!functions_.empty()) RemoveFunction(std::string(functions_.begin()->first));
+  while (!functions_.empty()) RemoveFunction(std::string(functions_.begin()->first), false);
   bool abandoned = false;
   const base::RealClock clock;
   for (;;) {

@@ -26,6 +26,7 @@
 #include "base/status.h"
 #include "gateway/delivery/engine_context.h"
 #include "gateway/delivery/trigger_delivery.h"
+#include "gateway/delivery/trigger_reporter.h"
 #include "gateway/sources/source_factory.h"
 #include "gateway/store/event_store.h"
 #include "mayfly/v1/control.pb.h"
@@ -53,6 +54,12 @@ class DeliveryEngine {
   // Stops at once if Stop() was not called.
   ~DeliveryEngine();
 
+  // What is told to the operator of each trigger: on the engine's thread; must not block. Set before Start().
+  void OnTriggers(TriggerReporter::Report report) { reporter_.OnReport(std::move(report)); }
+
+  // Takes the results that go to URLs. Set before Start(); must outlive the engine. Without it they wait.
+  void UseUrls(Dispatcher& to_urls) { context_.to_urls = &to_urls; }
+
   // Starts the thread. A test leaves that out and calls Turn().
   void Start();
 
@@ -63,6 +70,11 @@ class DeliveryEngine {
   void Accept(NewEvent event, EventStore::Callback<Accepted> done);
   // Takes back an event that was accepted: one that runs is stopped. kNotFound once it has its outcome.
   void Cancel(const std::string& record, EventStore::Done done);
+
+  // The records of stored events whose invocations run. The store says of more that they run: of all that this process has
+  // leased, among which are those that wait for their batch, their lane or a slot. `done` is called on the engine's thread,
+  // unless the engine stops first.
+  void Running(std::function<void(std::set<std::string>)> done);
 
   // Every trigger that there is, and what became of its events. As of at most a second ago.
   std::vector<EventSums> Sums() const;
@@ -80,6 +92,8 @@ class DeliveryEngine {
  private:
   struct Function {
     std::shared_ptr<FunctionSlots> slots = std::make_shared<FunctionSlots>();
+    std::shared_ptr<FunctionSlots>
+        urls;  // of its results that go to URLs, which need no replica; null: there are none
     std::map<std::string, std::shared_ptr<TriggerDelivery>> triggers;
     std::map<std::string, v1::EventTrigger> wanted;  // as the route says
     std::map<std::string, std::string> running;      // settings of the source that runs, by trigger
@@ -87,14 +101,16 @@ class DeliveryEngine {
 
   void OnUpdate(const v1::RouteUpdate& update);
   void SetFunction(const v1::FunctionRoute& route);
-  void RemoveFunction(const std::string& name);
+  // `deleted`: the operator said so, and what its sources have made upstream may go with it.
+  void RemoveFunction(const std::string& name, bool deleted);
   // Makes the trigger's source as it is wanted, once the one before has ended.
   void StartTrigger(Function& function, const std::string& name);
   void MakeSource(Function& function, const TriggerKey& key, const v1::EventTrigger& trigger,
                   const std::string& cursor);
   TriggerDelivery& TriggerOf(Function& function, const TriggerKey& key);
-  void RetireTrigger(Function& function, const std::string& name);
+  void RetireTrigger(Function& function, const std::string& name, bool deleted);
   void OnDue(const TriggerKey& key);
+  void Tell(const TriggerDelivery& trigger);
   void CollectRetired();
   void AskCounts(base::MonotonicTime now);
   void Publish();
@@ -115,16 +131,19 @@ class DeliveryEngine {
   std::set<TriggerKey> stored_;  // triggers that the store has events of
   struct Retired {
     std::shared_ptr<TriggerDelivery> trigger;
+    bool heard = false;   // what its source had pushed before it was quiet was taken in
     bool ending = false;  // its source is with the janitor
   };
   std::vector<Retired> retired_;
   std::set<TriggerKey> ending_;  // whose source is not gone yet
   std::map<TriggerDelivery*, base::MonotonicTime> timers_;
+  TriggerReporter reporter_;
   std::map<TriggerKey, TriggerCounts> counts_;
   std::map<TriggerKey, TriggerState> gone_;  // what triggers that are gone have counted
   base::MonotonicTime count_at_{};
   bool counting_ = false;
-  bool changed_ = false;  // since counts were asked for
+  bool asked_ = false;   // for counts, ever
+  bool changed_ = true;  // since counts were asked for; at first, what the store has from before
   bool stopping_ = false;
   std::map<TriggerKey, EventSums> exported_;
 

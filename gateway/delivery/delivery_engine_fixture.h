@@ -43,9 +43,15 @@ class ManualDispatcher final : public Dispatcher {
   }
 
   // Answers and forgets the call.
-  void Answer(std::list<Call>::iterator call, std::uint32_t status, const std::string& body = "") {
+  void Answer(std::list<Call>::iterator call, std::uint32_t status, const std::string& body = "",
+              const std::vector<std::pair<std::string, std::string>>& headers = {}) {
     v1::ResponsePart part;
     part.mutable_head()->set_status(status);
+    for (const auto& [name, value] : headers) {
+      v1::Pair& pair = *part.mutable_head()->add_headers();
+      pair.set_name(name);
+      pair.set_value(value);
+    }
     part.set_data(body);
     part.mutable_result()->set_outcome(v1::OUTCOME_OK);
     End(call, std::move(part));
@@ -105,10 +111,12 @@ class DeliveryWorld : public testing::Test {
         std::map<std::string, FakeBroker*>{{"queue", &queue_}, {"hook", &hook_}}));
     engine_ = std::make_unique<DeliveryEngine>(options, dispatcher_, store_.get(), std::move(factories),
                                                clock_, metrics_);
+    engine_->UseUrls(urls_);
   }
   void StopEngine() {
     engine_->Stop(std::chrono::steady_clock::now());
     engine_.reset();
+    urls_.calls.clear();
     dispatcher_.calls.clear();
   }
 
@@ -137,7 +145,8 @@ class DeliveryWorld : public testing::Test {
   void Settle() {
     for (int round = 0; round < 1'000; ++round) {
       engine_->Turn();
-      // The store answers in order: what was asked before has been answered.
+      // The store answers in order: what was asked before has been answered; and, by the second, what came of it is told.
+      (void)WaitFor<std::vector<TriggerCounts>>([&](auto done) { sqlite_->Counts(std::move(done)); });
       (void)WaitFor<std::vector<TriggerCounts>>([&](auto done) { sqlite_->Counts(std::move(done)); });
       if (!engine_->HasTasks()) {
         const auto next = engine_->Turn();
@@ -174,6 +183,7 @@ class DeliveryWorld : public testing::Test {
   FakeBroker queue_;
   FakeBroker hook_;
   ManualDispatcher dispatcher_;
+  ManualDispatcher urls_;  // for results that go to URLs
   std::unique_ptr<SqliteEventStore> sqlite_;
   std::unique_ptr<FaultyStore> store_;
   std::unique_ptr<DeliveryEngine> engine_;

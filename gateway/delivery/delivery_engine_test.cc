@@ -39,6 +39,53 @@ TEST_F(DeliveryEngineTest, SettlesAfterTheOutcomeAndNotBefore) {
   EXPECT_EQ(Sums()["queue"].settled, 1u);
 }
 
+TEST_F(DeliveryEngineTest, KnowsFromTheStartWhatTheStoreHasFromBefore) {
+  Apply(Route({}));
+  NewEvent event;
+  event.record = NewRecordId(1);
+  event.trigger = {"default/f", kAsyncTrigger};
+  event.event.set_id("a");
+  engine_->Accept(std::move(event), [](const absl::StatusOr<Accepted>&) {});
+  Settle();
+  ASSERT_EQ(dispatcher_.calls.size(), 1u);
+  dispatcher_.Answer(dispatcher_.calls.begin(), 200);
+  Settle();
+  StopEngine();
+  MakeEngine();
+  Settle();
+  EXPECT_EQ(Sums()[kAsyncTrigger].settled, 1u);
+}
+
+TEST_F(DeliveryEngineTest, TellsWhatRunsFromWhatWaitsHereForABatch) {
+  v1::FunctionRoute route = Route({"hook"});
+  route.mutable_triggers(0)->mutable_batch()->set_max_events(2);
+  route.mutable_triggers(0)->mutable_batch()->set_window_ms(60'000);
+  Apply(route);
+  const auto running = [&] {
+    std::set<std::string> records;
+    engine_->Running([&](std::set<std::string> of) { records = std::move(of); });
+    Settle();
+    return records.size();
+  };
+  hook_.Publish({"a", "", ""});
+  Settle();
+  const auto leased = [&] {
+    const auto views = WaitFor<std::vector<EventView>>(
+        [&](auto done) { sqlite_->ListPending(EventSelection(), std::move(done)); });
+    return !views.ok() || views->empty() ? EventState::kDone : views->front().state;
+  };
+  EXPECT_EQ(leased(), EventState::kRunning) << "as far as the store knows";
+  EXPECT_EQ(running(), 0u);
+  hook_.Publish({"b", "", ""});
+  Settle();
+  Pass(milliseconds(5));
+  ASSERT_EQ(dispatcher_.calls.size(), 1u);
+  EXPECT_EQ(running(), 2u);
+  dispatcher_.Answer(dispatcher_.calls.begin(), 200);
+  Settle();
+  EXPECT_EQ(running(), 0u);
+}
+
 TEST_F(DeliveryEngineTest, TriesAgainWithBackoffAndThenKeepsADeadLetter) {
   Apply(Route({"queue"}));
   queue_.Publish({"a", "", ""});
@@ -56,6 +103,18 @@ TEST_F(DeliveryEngineTest, TriesAgainWithBackoffAndThenKeepsADeadLetter) {
   EXPECT_EQ(letters[0].problem.reason(), "Crashed");
   EXPECT_EQ(letters[0].history.attempts_size(), 3);
   EXPECT_EQ(Sums()["queue"].dead_lettered, 1u);
+}
+
+TEST_F(DeliveryEngineTest, GivesUpByTheTriggersOwnRetryWhereItHasOne) {
+  v1::FunctionRoute route = Route({"queue"});
+  route.mutable_triggers(0)->mutable_retry()->set_max_attempts(1);
+  Apply(route);
+  queue_.Publish({"a", "", ""});
+  Settle();
+  ASSERT_EQ(dispatcher_.calls.size(), 1u);
+  dispatcher_.Fail(dispatcher_.calls.begin(), v1::OUTCOME_CRASHED, "Crashed");
+  Settle();
+  EXPECT_THAT(settled_, ElementsAre(std::pair("a", Settled::kDeadLettered)));
 }
 
 TEST_F(DeliveryEngineTest, DeliversARedrivenDeadLetterOfADurableSource) {
@@ -200,6 +259,20 @@ TEST_F(DeliveryEngineTest, StoresWhatItsSourceDoesNotKeepBeforeItIsSettled) {
   hook_.on_settled = {};
 }
 
+TEST_F(DeliveryEngineTest, StoresWhatASourceHadPushedBeforeItsTriggerWent) {
+  std::vector<std::pair<std::string, Settled>> told;
+  hook_.on_settled = [&](const std::string& id, Settled how) { told.emplace_back(id, how); };
+  Apply(Route({"hook"}));
+  v1::RouteUpdate update;
+  *update.add_upsert() = Route({});
+  engine_->Apply(update);
+  hook_.Publish({"a", "", "body"});  // behind the update in the engine's inbox
+  Settle();
+  EXPECT_THAT(told, ElementsAre(std::pair("a", Settled::kStored)));
+  EXPECT_EQ(Sums()["hook"].accepted, 1u);
+  hook_.on_settled = nullptr;
+}
+
 TEST_F(DeliveryEngineTest, TellsASourceWhenItsEventCannotBeStored) {
   std::vector<Settled> told;
   hook_.on_settled = [&](const std::string&, Settled how) { told.push_back(how); };
@@ -272,6 +345,46 @@ TEST_F(DeliveryEngineTest, GivesBackWhatHasNotStartedWhenItsTriggerGoes) {
   while (queue_.attached()) Settle();
   Apply(Route({"queue"}));
   EXPECT_THAT(InFlight(), ElementsAre("b"));
+}
+
+TEST_F(DeliveryEngineTest, DiscardsTheSourceOfADeletedTriggerAndOfNoOther) {
+  Apply(Route({"queue", "hook"}));
+  // One whose Secret is away is not deleted.
+  v1::FunctionRoute withheld = Route({"hook"});
+  withheld.add_withheld("queue");
+  Apply(withheld);
+  while (queue_.attached()) Settle();
+  EXPECT_FALSE(queue_.discarded());
+  EXPECT_FALSE(hook_.discarded());
+  Apply(Route({"queue", "hook"}));
+  Apply(Route({"hook"}));
+  EXPECT_TRUE(queue_.discarded());
+  EXPECT_FALSE(hook_.discarded());
+  v1::RouteUpdate removed;
+  removed.add_remove("default/f");
+  engine_->Apply(removed);
+  Settle();
+  EXPECT_TRUE(hook_.discarded());
+}
+
+TEST_F(DeliveryEngineTest, DiscardsNothingWhenATriggerChanges) {
+  Apply(Route({"queue"}));
+  v1::FunctionRoute changed = Route({"queue"});
+  changed.mutable_triggers(0)->mutable_cron()->set_time_zone("Europe/Paris");
+  Apply(changed);
+  EXPECT_FALSE(queue_.discarded());
+}
+
+TEST_F(DeliveryEngineTest, DiscardsNothingWhenItEndsOrAnOperatorDoesNotKnowTheFunction) {
+  Apply(Route({"queue"}));
+  v1::RouteUpdate nothing;
+  nothing.set_snapshot(true);
+  engine_->Apply(nothing);
+  while (queue_.attached()) Settle();
+  EXPECT_FALSE(queue_.discarded());
+  Apply(Route({"queue"}));
+  engine_->Stop(std::chrono::steady_clock::now());
+  EXPECT_FALSE(queue_.discarded());
 }
 
 TEST_F(DeliveryEngineTest, GivesBackWhatRunsWhenTheEndHasNoTimeForIt) {

@@ -38,6 +38,8 @@ struct DispatchRequest {
   std::shared_ptr<const v1::FunctionRoute> route;
   // The trigger that it came by, whose account it goes to; "" if it was invoked by its function's name.
   std::string trigger{};
+  // It brings events by that trigger, and is not for the function itself.
+  bool events = false;
   // start.timeout_ms is what is left of the function's timeout; it counts from Begin(), time held included.
   v1::Start start;
   std::string body;

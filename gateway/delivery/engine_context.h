@@ -94,6 +94,9 @@ struct EngineContext {
   const DeliveryOptions options;
   std::shared_ptr<EngineInbox> inbox = std::make_shared<EngineInbox>();
   std::set<TriggerDelivery*> dirty{};  // to be looked at in this turn
+  Dispatcher* to_urls = nullptr;       // of results that go to URLs; null: they wait
+  // The store may have events of this trigger that are due.
+  std::function<void(const TriggerKey&)> on_due{};
   std::uint64_t random = 0;
 
   UnixMs WallMs() const {

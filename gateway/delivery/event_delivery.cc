@@ -109,7 +109,12 @@ void MakeInvocation(const std::vector<PendingEvent*>& events, bool batch, const 
   start->set_body_size(body->size());
 }
 
-std::vector<EventResult> ReadAnswer(const Answer& answer, std::size_t count, bool batch, bool any_answer) {
+std::string CloudEventJson(const v1::Event& event, const std::string& body) {
+  return ToJson(event, body).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::vector<EventResult> ReadAnswer(const Answer& answer, std::size_t count, bool batch, bool any_answer,
+                                    std::string_view who) {
   std::vector<EventResult> results(count);
   const auto all = [&](EventResult::Kind kind, v1::Problem problem) {
     for (EventResult& result : results) {
@@ -132,7 +137,7 @@ std::vector<EventResult> ReadAnswer(const Answer& answer, std::size_t count, boo
   if (any_answer && status < 500) return results;
   all(again ? EventResult::Kind::kFailed : EventResult::Kind::kRefused,
       v1::MakeProblem("function", absl::StrCat("Status", status),
-                      absl::StrCat("the handler answered with status ", status,
+                      absl::StrCat(std::string(who), " answered with status ", status,
                                    answer.body.empty() ? "" : ": ", Beginning(answer.body))));
   return results;
 }

@@ -45,6 +45,11 @@ struct EventResult {
 
 // One for each of `count` events. `any_answer`: every status below 500 is an answer that is wanted, as for an HTTP
 // request whose caller asks for it later.
-std::vector<EventResult> ReadAnswer(const Answer& answer, std::size_t count, bool batch, bool any_answer);
+// `who` has answered, for people.
+std::vector<EventResult> ReadAnswer(const Answer& answer, std::size_t count, bool batch, bool any_answer,
+                                    std::string_view who = "the handler");
+
+// As the JSON format of CloudEvents has it.
+std::string CloudEventJson(const v1::Event& event, const std::string& body);
 
 }  // namespace mayfly::gateway

@@ -176,12 +176,12 @@ std::optional<base::MonotonicTime> EventQueue::NextChange(const BatchLimits& lim
   return next;
 }
 
-PendingEvent* EventQueue::Find(Number number) {
+PendingEvent* EventQueue::Find(Number number) const {
   const auto found = events_.find(number);
   return found == events_.end() ? nullptr : found->second.get();
 }
 
-PendingEvent* EventQueue::FindDuplicate(const std::string& dedup_key) {
+PendingEvent* EventQueue::FindDuplicate(const std::string& dedup_key) const {
   const auto found = by_key_.find(dedup_key);
   return found == by_key_.end() ? nullptr : Find(found->second);
 }

@@ -48,8 +48,8 @@ class EventQueue {
   // When Take() may give something that it does not give now; none if only another event can bring that about.
   std::optional<base::MonotonicTime> NextChange(const BatchLimits& limits, base::MonotonicTime now);
 
-  PendingEvent* Find(Number number);
-  PendingEvent* FindDuplicate(const std::string& dedup_key);
+  PendingEvent* Find(Number number) const;
+  PendingEvent* FindDuplicate(const std::string& dedup_key) const;
   std::size_t size() const { return events_.size(); }
   std::size_t bytes() const { return bytes_; }
   std::size_t running() const { return running_; }

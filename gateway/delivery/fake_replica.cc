@@ -35,6 +35,7 @@ struct FakeReplica::Impl final : v1::Runtime::Service {
       const std::lock_guard lock(mutex);
       streams.insert(stream);
       ++books.streams;
+      ++books.open_streams;
       changed.notify_all();
       SendCapacity(*stream);
     }
@@ -49,6 +50,7 @@ struct FakeReplica::Impl final : v1::Runtime::Service {
     }
     const std::lock_guard lock(mutex);
     streams.erase(stream);
+    --books.open_streams;
     std::erase_if(calls, [&](const Call& call) {
       if (call.stream != stream) return false;
       --books.running;
@@ -132,12 +134,14 @@ struct FakeReplica::Impl final : v1::Runtime::Service {
     v1::ServeReply reply;
     reply.mutable_capacity()->set_slots(slots);
     reply.mutable_capacity()->set_draining(draining);
+    reply.mutable_capacity()->set_revision(revision);
     stream.Write(reply);
   }
 
   mutable std::mutex mutex;
   mutable std::condition_variable changed;
   Behaviour behaviour = Behaviour::kAnswer;
+  std::string revision;
   std::uint32_t slots;
   bool draining = false;
   std::set<Stream*> ending;
@@ -178,6 +182,11 @@ void FakeReplica::EndAtNextMessage() {
 void FakeReplica::Behave(Behaviour behaviour) {
   const std::lock_guard lock(impl_->mutex);
   impl_->behaviour = behaviour;
+}
+
+void FakeReplica::SetRevision(const std::string& revision) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->revision = revision;
 }
 
 void FakeReplica::SetSlots(std::uint32_t slots, bool draining) {

@@ -46,6 +46,8 @@ class FakeReplica {
   void Behave(Behaviour behaviour);
   // Tells every stream the new number of slots.
   void SetSlots(std::uint32_t slots, bool draining = false);
+  // The revision that it says it has, from the next SetSlots() on.
+  void SetRevision(const std::string& revision);
   // Answers `count` of those that wait, the oldest first.
   void Release(std::size_t count = 1);
   // Sends `part` (its call is filled in) to the call with this invocation id.
@@ -57,9 +59,10 @@ class FakeReplica {
     std::uint32_t running = 0;
     std::uint32_t most_running = 0;
     std::uint32_t cancels = 0;
-    std::uint32_t streams = 0;
-    std::uint64_t window = 0;  // granted by `window` parts and starts
-    std::string body;          // of all calls, in order of arrival
+    std::uint32_t streams = 0;       // so far
+    std::uint32_t open_streams = 0;  // now
+    std::uint64_t window = 0;        // granted by `window` parts and starts
+    std::string body;                // of all calls, in order of arrival
     std::uint64_t ends = 0;
   };
   Seen seen() const;

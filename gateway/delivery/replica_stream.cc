@@ -77,6 +77,7 @@ class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_
   void OnWrite(bool ok);
   void OnFinished(bool ok);
   void OnPauseOver(bool ok);
+  void OnHandOver(bool ok);
 
   base::Gate::Pass pass_;
   grpc::CompletionQueue& queue_;
@@ -87,6 +88,7 @@ class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_
   // Touched by the delivery thread only, between a Read and the next.
   grpc::ByteBuffer read_bytes_;
   v1::ServeReply reply_;
+  v1::Capacity capacity_;  // as the replica told it last
 
   Step started_{*this, &ReplicaStreamImpl::OnStarted};
   Step watchdog_{*this, &ReplicaStreamImpl::OnWatchdog};
@@ -94,20 +96,24 @@ class ReplicaStreamImpl final : public ReplicaStream, public std::enable_shared_
   Step write_{*this, &ReplicaStreamImpl::OnWrite};
   Step finished_{*this, &ReplicaStreamImpl::OnFinished};
   Step pause_over_{*this, &ReplicaStreamImpl::OnPauseOver};
+  Step hand_over_{*this, &ReplicaStreamImpl::OnHandOver};
 
   // How many Kick()s have not been looked after; whoever takes it from zero does.
   std::atomic<int> kicks_{0};
 
   std::mutex mutex_;
   // Guarded by mutex_:
-  std::shared_ptr<Owner> owner_;
+  std::shared_ptr<Owner> owner_;             // changes on the delivery thread alone, once started
+  std::shared_ptr<Owner> next_owner_;        // set: OnHandOver() is under way
   std::shared_ptr<ReplicaStreamImpl> self_;  // kept while operations are in the queue
   Phase phase_ = Phase::kPausing;
   bool closing_ = false;
+  bool done_ = false;  // nothing is left but to tell the owner, after OnHandOver() if that is under way
   bool write_pending_ = false;
   int pending_ = 0;  // operations of the attempt, its Finish aside
   std::unique_ptr<Attempt> attempt_;
   grpc::Alarm pause_;
+  grpc::Alarm hand_over_now_;
   milliseconds next_pause_ = kShortestPause;
   RequestBatch batch_;
 };
@@ -119,6 +125,12 @@ std::chrono::system_clock::time_point After(milliseconds pause) {
 void ReplicaStreamImpl::Start(std::shared_ptr<Owner> owner) {
   {
     const std::lock_guard lock(mutex_);
+    if (!closing_ && self_) {
+      next_owner_ = std::move(owner);
+      // On the delivery thread, where nothing of the owner before is under way.
+      hand_over_now_.Set(&queue_, std::chrono::system_clock::now(), &hand_over_);
+      return;
+    }
     if (!closing_ && pass_) {
       owner_ = std::move(owner);
       self_ = shared_from_this();
@@ -216,6 +228,7 @@ void ReplicaStreamImpl::OnRead(bool ok) {
       phase_ = Phase::kUp;
     }
   }
+  if (reply_.has_capacity()) capacity_ = reply_.capacity();
   owner_->OnReply(reply_, first);
   // The attempt lives as long as its read is pending, and this thread alone ends it.
   attempt_->call->Read(&read_bytes_, &read_);
@@ -279,6 +292,26 @@ void ReplicaStreamImpl::OnPauseOver(bool /*ok*/) {
   Done();
 }
 
+void ReplicaStreamImpl::OnHandOver(bool /*ok*/) {
+  std::shared_ptr<Owner> before;
+  bool up = false;
+  bool done = false;
+  {
+    const std::lock_guard lock(mutex_);
+    before = std::exchange(owner_, std::move(next_owner_));
+    next_owner_ = nullptr;
+    up = phase_ == Phase::kUp;
+    done = done_;
+  }
+  before->OnClosed();
+  if (done) return Done();
+  if (!up) return;
+  v1::ServeReply reply;
+  *reply.mutable_capacity() = capacity_;
+  owner_->OnReply(reply, /*first=*/true);
+  Kick();
+}
+
 void ReplicaStreamImpl::Close() {
   const std::lock_guard lock(mutex_);
   if (closing_) return;
@@ -297,6 +330,8 @@ void ReplicaStreamImpl::Done() {
   std::shared_ptr<Owner> owner;
   {
     const std::lock_guard lock(mutex_);
+    done_ = true;
+    if (next_owner_) return;
     owner = std::move(owner_);
     self = std::move(self_);
     pass = std::move(pass_);

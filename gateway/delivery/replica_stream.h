@@ -61,7 +61,9 @@ class ReplicaStream {
                                                std::string server_name);
   virtual ~ReplicaStream() = default;
 
-  // Connects. REQUIRES: called once. The stream keeps `owner` alive until it has closed.
+  // Connects. The stream keeps `owner` alive until it has closed. The second call hands the stream, as it is, to another
+  // owner: the one before hears OnClosed(), the new one OnReply() with the capacity that the replica told last, as its first,
+  // if the stream is up. REQUIRES: called twice at most.
   virtual void Start(std::shared_ptr<Owner> owner) = 0;
   // The owner has something to send.
   virtual void Kick() = 0;

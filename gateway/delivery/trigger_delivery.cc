@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/backoff.h"
+#include "gateway/delivery/destinations.h"
 #include "proto/problem.h"
 
 namespace mayfly::gateway {
@@ -53,10 +54,13 @@ class TriggerDelivery::Sink final : public EventSink {
     Post([tokens = std::move(tokens)](TriggerDelivery& trigger) { trigger.OnRevoke(tokens); });
   }
   void SetBacklog(Backlog backlog) override {
-    Post([backlog = std::move(backlog)](TriggerDelivery& trigger) { trigger.state_.backlog = backlog; });
+    Post([backlog = std::move(backlog)](TriggerDelivery& trigger) {
+      trigger.state_.backlog = backlog;
+      trigger.Touch();
+    });
   }
   void SetHealth(absl::Status health) override {
-    Post([health = std::move(health)](TriggerDelivery& trigger) { trigger.state_.health = health; });
+    Post([health = std::move(health)](TriggerDelivery& trigger) { trigger.SetHealth(health); });
   }
   void SaveCursor(std::string cursor) override {
     if (store_ != nullptr) store_->SaveCursor(key_, std::move(cursor), [](const absl::Status&) {});
@@ -128,7 +132,7 @@ std::function<void()> TriggerDelivery::Later(std::function<void(TriggerDelivery&
 
 void TriggerDelivery::SetPolicy(const v1::EventTrigger& trigger, const v1::RetryPolicy& retry) {
   trigger_ = trigger;
-  retry_ = retry;
+  retry_ = trigger.has_retry() ? trigger.retry() : retry;
   if (retry_.max_attempts() == 0) retry_.set_max_attempts(3);
   Touch();
 }
@@ -167,7 +171,8 @@ std::size_t TriggerDelivery::Room() const {
 void TriggerDelivery::OnPush(std::vector<SourceEvent> events) {
   granted_ -= std::min(granted_, events.size());
   for (SourceEvent& event : events) {
-    if (retiring_) {
+    // What only has to be stored is stored still: whoever sent it may send once.
+    if (retiring_ && (traits_.durable || context_.store == nullptr)) {
       settlements_.push_back({event.token, Settled::kReleased, absl::OkStatus()});
     } else if (traits_.durable) {
       TakeDurable(std::move(event));
@@ -280,6 +285,7 @@ void TriggerDelivery::OnLeased(absl::StatusOr<LeaseBatch> batch) {
     ask(now + kAskAgain);
     return;
   }
+  more_due_ = batch->next_due && batch->next_due->count() == 0;
   if (batch->next_due) ask(now + *batch->next_due + std::chrono::milliseconds(batch->next_due->count() > 0));
   for (LeasedEvent& leased : batch->events) {
     auto pending = std::make_unique<PendingEvent>();
@@ -339,8 +345,8 @@ std::optional<base::MonotonicTime> TriggerDelivery::Pump(base::MonotonicTime now
         tokens.insert(tokens.end(), event->tokens.begin(), event->tokens.end());
       for (const auto& [number, parking] : parking_)
         tokens.insert(tokens.end(), parking.begin(), parking.end());
-      for (const Parked& parked : unparked_)
-        tokens.insert(tokens.end(), parked.tokens.begin(), parked.tokens.end());
+      for (const auto& parked : unparked_)
+        tokens.insert(tokens.end(), parked->tokens.begin(), parked->tokens.end());
       if (!tokens.empty()) source_->Extend(tokens);
     }
     at(extend_at_);
@@ -352,12 +358,21 @@ std::optional<base::MonotonicTime> TriggerDelivery::Pump(base::MonotonicTime now
 
 void TriggerDelivery::StartDeliveries(base::MonotonicTime now) {
   const BatchLimits limits = Limits();
+  if (GoesToUrl(key().trigger) && context_.to_urls == nullptr) return;
   while (!retiring_ && slots_->serves() && now >= paused_until_) {
     if (slots_->in_flight >= slots_->limit) return;
     if (trigger_.max_in_flight() > 0 && deliveries_.size() >= trigger_.max_in_flight()) return;
     std::vector<PendingEvent*> events = queue_.Take(limits, now);
     if (events.empty()) return;
+    route_ = slots_->route;
     std::erase_if(events, [&](PendingEvent* event) {
+      if (HopsOf(event->event) > kMostHops) {
+        Kill(*event, v1::MakeProblem(
+                         "gateway", "LoopDetected",
+                         absl::StrCat("it is the result of more than ", kMostHops,
+                                      " functions, one after the other: their destinations make a circle")));
+        return true;
+      }
       if (!TooOld(*event, now)) return false;
       Kill(*event, v1::MakeProblem("gateway", "TooOld",
                                    absl::StrCat("it was not delivered within ", retry_.max_age_ms() / 1'000,
@@ -383,8 +398,8 @@ void TriggerDelivery::Deliver(const std::vector<PendingEvent*>& events, bool bat
   delivery.invocation_id = request.start.invocation_id();
   for (const PendingEvent* event : events) delivery.events.push_back(event->number);
   slots_->in_flight++;
-  delivery.dispatched =
-      context_.dispatcher.Begin(std::move(request), std::make_shared<Collector>(*this, number));
+  Dispatcher& to = GoesToUrl(key().trigger) ? *context_.to_urls : context_.dispatcher;
+  delivery.dispatched = to.Begin(std::move(request), std::make_shared<Collector>(*this, number));
 }
 
 void TriggerDelivery::OnAnswer(std::uint64_t number, Answer answer) {
@@ -398,7 +413,8 @@ void TriggerDelivery::OnAnswer(std::uint64_t number, Answer answer) {
   const PendingEvent* const first = queue_.Find(delivery.events.front());
   const bool any_answer = delivery.events.size() == 1 && first != nullptr && first->keep_result;
   const std::vector<EventResult> results =
-      ReadAnswer(answer, delivery.events.size(), delivery.batch, any_answer);
+      ReadAnswer(answer, delivery.events.size(), delivery.batch, any_answer,
+                 GoesToUrl(key().trigger) ? "the destination's server" : "the handler");
   const bool started = std::any_of(results.begin(), results.end(), [](const EventResult& result) {
     return result.kind != EventResult::Kind::kNotStarted;
   });
@@ -441,7 +457,7 @@ void TriggerDelivery::OnResult(PendingEvent& event, const EventResult& result, c
   }
   switch (result.kind) {
     case EventResult::Kind::kDone:
-      Done(event, answer);
+      Done(event, answer, delivery.events.size());
       return;
     case EventResult::Kind::kNotStarted:
       NotStarted(event);
@@ -482,6 +498,15 @@ bool TriggerDelivery::Cancel(const std::string& record) {
     return true;
   }
   return false;
+}
+
+void TriggerDelivery::AddRunning(std::set<std::string>& records) const {
+  for (const auto& [number, delivery] : deliveries_) {
+    for (const EventQueue::Number of : delivery.events) {
+      const PendingEvent* const event = queue_.Find(of);
+      if (event != nullptr && event->stored()) records.insert(event->record);
+    }
+  }
 }
 
 }  // namespace mayfly::gateway

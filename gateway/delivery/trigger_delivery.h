@@ -57,7 +57,11 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   // REQUIRES: there is none.
   absl::Status StartSource(std::unique_ptr<EventSource> source);
   // Why there is no source, although there should be.
-  void SetHealth(absl::Status health) { state_.health = std::move(health); }
+  void SetHealth(absl::Status health) {
+    state_.health = std::move(health);
+    told_health_ = true;
+    Touch();
+  }
   // The store may have events that are due.
   void OnDue();
   // Something of the function has changed.
@@ -68,8 +72,8 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   // Sends what the last turn has settled.
   void Flush();
 
-  // Ends: takes nothing more, gives back what has not started, and waits for what runs.
-  void Retire();
+  // Ends: takes nothing more, gives back what has not started, and waits for what runs. `deleted`: for good.
+  void Retire(bool deleted = false);
   // Gives back what still runs, too: its outcome is of no matter any more.
   void Abandon();
   bool retiring() const { return retiring_; }
@@ -79,8 +83,13 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   // Ends the delivery that runs of this stored event; false if none does.
   bool Cancel(const std::string& record);
 
+  // Adds the records of stored events whose invocations run.
+  void AddRunning(std::set<std::string>& records) const;
+
   const TriggerKey& key() const { return state_.key; }
   TriggerState state() const;
+  // For the operator; `stored` is how many of its events the store has. Nothing while its source has not said anything.
+  std::optional<v1::TriggerReport> Report(std::uint64_t stored) const;
 
  private:
   class Sink;
@@ -112,12 +121,17 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   std::size_t Room() const;
 
   // Outcomes: trigger_outcomes.cc.
-  void Done(PendingEvent& event, const Answer& answer);
+  // `batched`: how many events the answer is of.
+  void Done(PendingEvent& event, const Answer& answer, std::size_t batched);
   void Failed(PendingEvent& event, const v1::Problem& problem, bool counts);
   void NotStarted(PendingEvent& event);
   void Kill(PendingEvent& event, v1::Problem problem);
   void Release(PendingEvent& event);
-  void Park(std::shared_ptr<DeadLetter> letter, std::vector<EventToken> tokens);
+  struct Parked;
+  // Stores what an event of a durable source leaves behind, and settles it then.
+  void Park(std::shared_ptr<Parked> parked);
+  void ParkRest(std::uint64_t number, std::shared_ptr<Parked> parked);
+  void OnParked(std::uint64_t number, const std::shared_ptr<Parked>& parked, const absl::Status& status);
   void ParkAgain(base::MonotonicTime now);
   void Settle(const std::vector<EventToken>& tokens, Settled how, const absl::Status& why = {});
   void FinishStored(EventOutcome outcome);
@@ -134,6 +148,8 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   TriggerState state_;
   v1::EventTrigger trigger_;
   v1::RetryPolicy retry_;
+  // As it was when an invocation began last: results go where it says, although the function may be gone.
+  std::shared_ptr<const v1::FunctionRoute> route_;
 
   std::shared_ptr<Sink> sink_;
   std::unique_ptr<EventSource> source_;
@@ -151,6 +167,8 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
 
   std::optional<base::MonotonicTime> lease_at_;  // when the store is to be asked; none: not before it says so
   bool leasing_ = false;
+  bool more_due_ = false;     // in the store, as of the last answer
+  bool told_health_ = false;  // by the source, or of why there is none
 
   std::vector<Settlement> settlements_;
   std::vector<EventOutcome> outcomes_;
@@ -158,10 +176,11 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   std::optional<base::MonotonicTime> send_again_at_;
   std::size_t finishing_ = 0;  // stored events whose outcome is on its way
   struct Parked {
-    std::shared_ptr<DeadLetter> letter;
+    std::vector<NewEvent> next;          // results that go on
+    std::shared_ptr<DeadLetter> letter;  // null: it was handled
     std::vector<EventToken> tokens;
   };
-  std::vector<Parked> unparked_;  // dead letters that the store did not take yet
+  std::vector<std::shared_ptr<Parked>> unparked_;  // that the store did not take yet
   std::optional<base::MonotonicTime> park_again_at_;
   std::map<std::uint64_t, std::vector<EventToken>> parking_;
   std::uint64_t next_parking_ = 1;

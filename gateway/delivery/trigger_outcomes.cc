@@ -1,8 +1,11 @@
 // What becomes of the events of a TriggerDelivery, and how their origins are told.
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "base/utf8.h"
+#include "gateway/delivery/destinations.h"
 #include "gateway/delivery/trigger_delivery.h"
 #include "proto/problem.h"
 
@@ -31,17 +34,34 @@ void TriggerDelivery::Settle(const std::vector<EventToken>& tokens, Settled how,
   Touch();
 }
 
-void TriggerDelivery::Done(PendingEvent& event, const Answer& answer) {
+void TriggerDelivery::Done(PendingEvent& event, const Answer& answer, std::size_t batched) {
   const base::MonotonicTime now = context_.clock.Now();
   const std::unique_ptr<PendingEvent> removed = queue_.Remove(event, now);
+  removed->attempts++;
+  std::vector<NewEvent> next;
+  if (route_ != nullptr) {
+    // Whoever asks for the result of an asynchronous invocation gets any answer; going on from it needs a good one.
+    const std::uint32_t status = answer.head.status();
+    next = status < 400
+               ? OnSuccess(*route_, key(), *removed, answer, batched, context_.WallMs())
+               : OnFailure(*route_, key(), *removed,
+                           v1::MakeProblem("function", absl::StrCat("Status", status),
+                                           absl::StrCat("the handler answered with status ", status)),
+                           context_.WallMs());
+  }
   if (!removed->stored()) {
     done_.Add(removed->dedup_key, now);
-    Settle(removed->tokens, Settled::kDone);
+    if (next.empty()) {
+      Settle(removed->tokens, Settled::kDone);
+    } else {
+      Park(std::make_shared<Parked>(Parked{std::move(next), nullptr, std::move(removed->tokens)}));
+    }
     return;
   }
   EventOutcome outcome;
+  outcome.next = std::move(next);
   outcome.record = removed->record;
-  outcome.attempts = removed->attempts + 1;
+  outcome.attempts = removed->attempts;
   outcome.history = removed->history;
   if (removed->keep_result) {
     v1::StoredResult& result = outcome.result.emplace();
@@ -132,8 +152,11 @@ void TriggerDelivery::Kill(PendingEvent& event, v1::Problem problem) {
                                      {"reason", problem.reason()},
                                      {"message", problem.message()}});
   const std::unique_ptr<PendingEvent> removed = queue_.Remove(event, context_.clock.Now());
+  std::vector<NewEvent> next;
+  if (route_ != nullptr) next = OnFailure(*route_, key(), *removed, problem, context_.WallMs());
   if (removed->stored()) {
     EventOutcome outcome;
+    outcome.next = std::move(next);
     outcome.record = removed->record;
     outcome.kind = EventOutcome::Kind::kDeadLetter;
     outcome.attempts = removed->attempts;
@@ -152,45 +175,75 @@ void TriggerDelivery::Kill(PendingEvent& event, v1::Problem problem) {
   letter->attempts = removed->attempts;
   letter->history = std::move(removed->history);
   letter->problem = std::move(problem);
-  Park(std::move(letter), std::move(removed->tokens));
+  Park(std::make_shared<Parked>(Parked{std::move(next), std::move(letter), std::move(removed->tokens)}));
 }
 
-void TriggerDelivery::Park(std::shared_ptr<DeadLetter> letter, std::vector<EventToken> tokens) {
+void TriggerDelivery::Park(std::shared_ptr<Parked> parked) {
   if (context_.store == nullptr) {
+    if (parked->letter == nullptr) {
+      base::log::Error("a result goes nowhere: this gateway keeps no events, which destinations need",
+                       {{"function", key().function}, {"trigger", key().trigger}});
+      Settle(parked->tokens, Settled::kDone);
+      return;
+    }
     // Nowhere to keep it: it stays at its source, and stays unsettled there.
-    unparked_.push_back({std::move(letter), std::move(tokens)});
+    unparked_.push_back(std::move(parked));
     park_again_at_ = context_.clock.Now() + kTryAgain;
     return;
   }
   const std::uint64_t number = next_parking_++;
-  parking_[number] = std::move(tokens);
-  context_.store->Park(*letter, [inbox = context_.inbox, owner = weak_from_this(), number,
-                                 letter](const absl::Status& status) {
-    inbox->Post([owner, number, letter, status] {
-      const auto trigger = owner.lock();
-      if (trigger == nullptr) return;
-      const auto parking = trigger->parking_.extract(number);
-      if (parking.empty()) return;
-      if (status.ok()) {
-        trigger->Settle(parking.mapped(), Settled::kDeadLettered);
-        return;
-      }
-      if (trigger->retiring_) {
-        trigger->Settle(parking.mapped(), Settled::kReleased, status);
-        return;
-      }
-      trigger->unparked_.push_back({letter, parking.mapped()});
-      trigger->park_again_at_ = trigger->context_.clock.Now() + kTryAgain;
-      trigger->Touch();
+  parking_[number] = parked->tokens;
+  ParkRest(number, std::move(parked));
+}
+
+void TriggerDelivery::ParkRest(std::uint64_t number, std::shared_ptr<Parked> parked) {
+  const auto stored = [inbox = context_.inbox, owner = weak_from_this(), number,
+                       parked](const absl::Status& status) {
+    inbox->Post([owner, number, parked, status] {
+      if (const auto trigger = owner.lock()) trigger->OnParked(number, parked, status);
     });
-  });
+  };
+  if (!parked->next.empty()) {
+    // Its id is the same whenever it is made again, so that it is there once.
+    context_.store->Accept(parked->next.back(),
+                           [stored](const absl::StatusOr<Accepted>& accepted) { stored(accepted.status()); });
+  } else if (parked->letter != nullptr) {
+    context_.store->Park(*parked->letter, stored);
+  }
+}
+
+void TriggerDelivery::OnParked(std::uint64_t number, const std::shared_ptr<Parked>& parked,
+                               const absl::Status& status) {
+  if (!parking_.contains(number)) return;
+  if (!status.ok()) {
+    const auto parking = parking_.extract(number);
+    if (retiring_) {
+      Settle(parking.mapped(), Settled::kReleased, status);
+      return;
+    }
+    unparked_.push_back(parked);
+    park_again_at_ = context_.clock.Now() + kTryAgain;
+    Touch();
+    return;
+  }
+  const bool was_letter = parked->next.empty();
+  if (!was_letter) {
+    const TriggerKey to = parked->next.back().trigger;
+    parked->next.pop_back();
+    context_.on_due(to);
+  }
+  if (!was_letter && (!parked->next.empty() || parked->letter != nullptr)) {
+    ParkRest(number, parked);
+    return;
+  }
+  const auto parking = parking_.extract(number);
+  Settle(parking.mapped(), parked->letter != nullptr ? Settled::kDeadLettered : Settled::kDone);
 }
 
 void TriggerDelivery::ParkAgain(base::MonotonicTime now) {
   if (!park_again_at_ || now < *park_again_at_) return;
   park_again_at_.reset();
-  for (Parked& parked : std::exchange(unparked_, {}))
-    Park(std::move(parked.letter), std::move(parked.tokens));
+  for (std::shared_ptr<Parked>& parked : std::exchange(unparked_, {})) Park(std::move(parked));
 }
 
 void TriggerDelivery::FinishStored(EventOutcome outcome) {
@@ -201,6 +254,14 @@ void TriggerDelivery::FinishStored(EventOutcome outcome) {
 
 void TriggerDelivery::SendOutcomes(std::vector<EventOutcome> outcomes) {
   if (outcomes.empty()) return;
+  // What adds nothing is taken even by a store that is full, and does not wait for what does.
+  const auto adding = std::stable_partition(outcomes.begin(), outcomes.end(),
+                                            [](const EventOutcome& outcome) { return outcome.next.empty(); });
+  if (adding != outcomes.begin() && adding != outcomes.end()) {
+    std::vector<EventOutcome> rest(std::make_move_iterator(adding), std::make_move_iterator(outcomes.end()));
+    outcomes.erase(adding, outcomes.end());
+    SendOutcomes(std::move(rest));
+  }
   auto sent = std::make_shared<std::vector<EventOutcome>>(outcomes);
   context_.store->Finish(std::move(outcomes), [inbox = context_.inbox, owner = weak_from_this(),
                                                sent](const absl::Status& status) {
@@ -234,13 +295,14 @@ void TriggerDelivery::Flush() {
   SendOutcomes(std::exchange(outcomes_, {}));
 }
 
-void TriggerDelivery::Retire() {
+void TriggerDelivery::Retire(bool deleted) {
   if (std::exchange(retiring_, true)) return;
+  if (source_ != nullptr && deleted) source_->Discard();
   if (source_ != nullptr) source_->Quiesce();
   for (PendingEvent* event : queue_.All()) {
     if (!event->running) Release(*event);
   }
-  for (const Parked& parked : std::exchange(unparked_, {})) Settle(parked.tokens, Settled::kReleased);
+  for (const auto& parked : std::exchange(unparked_, {})) Settle(parked->tokens, Settled::kReleased);
   park_again_at_.reset();
   Touch();
 }
@@ -263,6 +325,35 @@ bool TriggerDelivery::idle() const {
 }
 
 std::unique_ptr<EventSource> TriggerDelivery::TakeSource() { return std::move(source_); }
+
+std::optional<v1::TriggerReport> TriggerDelivery::Report(std::uint64_t stored) const {
+  const bool wants_source = trigger_.source_case() != v1::EventTrigger::SOURCE_NOT_SET;
+  if (wants_source && !told_health_) return std::nullopt;
+  v1::TriggerReport report;
+  report.set_function(key().function);
+  report.set_trigger(key().trigger);
+  const auto say = [&](const std::string& words) {
+    report.set_problem(std::string(base::CutUtf8(base::CleanUtf8(words), kMostMessage)));
+  };
+  if (wants_source) say(std::string(state_.health.message()));
+  if (!state_.health.ok() && report.problem().empty()) say(state_.health.ToString());
+  const bool durable = source_ != nullptr && traits_.durable;
+  report.set_unsettled(durable ? state_.pending : queue_.size());
+  const Backlog::Kind kind = state_.backlog.kind;
+  if (kind == Backlog::Kind::kError) {
+    report.set_kind(v1::TriggerReport::BACKLOG_ERROR);
+    if (report.problem().empty()) say(state_.backlog.error);
+  } else if (durable && kind == Backlog::Kind::kUnknown) {
+    report.set_kind(v1::TriggerReport::BACKLOG_UNKNOWN);
+  } else {
+    // Of a source that keeps nothing, what waits is here.
+    std::uint64_t waiting = kind == Backlog::Kind::kValue ? state_.backlog.value : 0;
+    if (!durable) waiting += more_due_ ? std::max<std::uint64_t>(stored, queue_.size() + 1) : queue_.size();
+    report.set_kind(v1::TriggerReport::BACKLOG_VALUE);
+    report.set_backlog(waiting);
+  }
+  return report;
+}
 
 TriggerState TriggerDelivery::state() const {
   TriggerState state = state_;

@@ -9,6 +9,7 @@ namespace mayfly::gateway {
 void BodyDecoder::Start(const RequestHead& head, std::uint64_t max_bytes) {
   *this = BodyDecoder();
   allowed_ = max_bytes;
+  max_bytes_ = max_bytes;
   if (head.body == RequestHead::Body::kChunked) state_ = State::kSize;
   if (head.body == RequestHead::Body::kLength) {
     state_ = State::kLength;
@@ -59,6 +60,43 @@ BodyDecoder::Progress BodyDecoder::DecodeChunked(std::string_view* input, const 
   return Progress::kMore;
 }
 
+bool BodyDecoder::TakeExtension(char c) {
+  const bool blank = c == ' ' || c == '\t';
+  const bool token = IsToken({&c, 1});
+  const auto go = [&](State state) {
+    state_ = state;
+    return true;
+  };
+  switch (state_) {
+    case State::kExtension:
+      return blank || (token && go(State::kExtensionName));
+    case State::kExtensionName:
+      if (token) return true;
+      [[fallthrough]];
+    case State::kExtensionNameBlank:
+      if (blank) return go(State::kExtensionNameBlank);
+      if (c == '=') return go(State::kExtensionEquals);
+      return c == ';' && go(State::kExtension);
+    case State::kExtensionEquals:
+      if (c == '"') return go(State::kExtensionQuoted);
+      return blank || (token && go(State::kExtensionToken));
+    case State::kExtensionQuoted:
+      if (c == '"') return go(State::kExtensionQuotedEnd);
+      return c != '\\' || go(State::kExtensionEscape);
+    case State::kExtensionEscape:
+      return go(State::kExtensionQuoted);
+    case State::kExtensionToken:
+      if (token) return true;
+      [[fallthrough]];
+    case State::kExtensionQuotedEnd:
+    case State::kExtensionValueBlank:
+      if (blank) return go(State::kExtensionValueBlank);
+      return c == ';' && go(State::kExtension);
+    default:
+      return false;
+  }
+}
+
 bool BodyDecoder::TakeFraming(char c, const HttpLimits& limits) {
   constexpr unsigned kMostDigits = 15;
   const bool control = (static_cast<unsigned char>(c) < ' ' && c != '\t') || c == 0x7F;
@@ -75,11 +113,21 @@ bool BodyDecoder::TakeFraming(char c, const HttpLimits& limits) {
       return c == ';' || c == '\r';
     }
     case State::kExtension:
+    case State::kExtensionName:
+    case State::kExtensionNameBlank:
+    case State::kExtensionEquals:
+    case State::kExtensionToken:
+    case State::kExtensionQuoted:
+    case State::kExtensionEscape:
+    case State::kExtensionQuotedEnd:
+    case State::kExtensionValueBlank:
       if (c == '\r') {
+        const bool whole = state_ == State::kExtensionName || state_ == State::kExtensionToken ||
+                           state_ == State::kExtensionQuotedEnd;
         state_ = State::kSizeLineFeed;
-        return true;
+        return whole;
       }
-      return !control && ++extension_bytes_ <= limits.chunk_extension_bytes;
+      return !control && ++extension_bytes_ <= limits.chunk_extension_bytes && TakeExtension(c);
     case State::kSizeLineFeed:
       state_ = remaining_ > 0 ? State::kData : State::kTrailerStart;
       digits_ = 0;

@@ -1,6 +1,7 @@
 // The reading half of a Connection; connection_answer.cc is the writing half.
 #include "gateway/http/connection.h"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "gateway/delivery/invocations_path.h"
 #include "gateway/http/event_loop.h"
 #include "gateway/http/request_event.h"
 #include "gateway/http/request_ids.h"
@@ -36,6 +38,20 @@ constexpr std::array<std::string_view, 7> kMethods = {"GET",   "POST",   "HEAD",
                                                       "PATCH", "DELETE", "OPTIONS"};
 // How much of the answer the function may send ahead of what the client took.
 constexpr std::uint64_t kAnswerWindow = 256 * 1024;
+
+Refusal TooLarge(std::uint64_t max_bytes) {
+  return {413, "RequestTooLarge",
+          fmt::format("the request's body is larger than the {} bytes that the function takes "
+                      "(spec.limits.maxRequestBytes)",
+                      max_bytes)};
+}
+
+Refusal TooManyBodies() {
+  return {
+      503, "TooManyBodies",
+      "the bodies of requests that wait take all the memory that they may in this gateway: send the request "
+      "again in a moment"};
+}
 
 }  // namespace
 
@@ -121,13 +137,16 @@ void Connection::OnEndOfInput() {
         BeginClose();
       }
       return;
-    case State::kBody:
     case State::kStreaming:
+      // The rest may be here, and wait to be taken.
+      if (!pending_.empty()) return ExpectProbe();
+      [[fallthrough]];
+    case State::kBody:
       Refuse({400, "BodyCutShort", "the connection's sending side was closed within the request's body"},
              false);
       return;
     case State::kAnswer:
-      return;
+      return ExpectProbe();
     case State::kDiscard:
       BeginClose();
       return;
@@ -255,14 +274,19 @@ void Connection::BeginRequest(const RequestHead& head) {
   }
   const Refusal refusal = Admit(head);
   if (exchange_ == nullptr) return;
+  const bool small = head.body == RequestHead::Body::kLength && head.content_length <= kInlineBody;
+  const bool can_continue = head.body == RequestHead::Body::kNone || (small && !head.expect_continue);
   if (refusal) {
-    const bool small = head.body == RequestHead::Body::kLength && head.content_length <= kInlineBody;
-    Refuse(refusal, head.body == RequestHead::Body::kNone || (small && !head.expect_continue));
+    Refuse(refusal, can_continue);
     return;
   }
   read_deadline_ms_ = 0;
   if (head.body == RequestHead::Body::kNone) {
     Dispatch(true);
+    return;
+  }
+  if (loop_.buffered() >= loop_.options().buffered_bytes) {
+    Refuse(TooManyBodies(), can_continue);
     return;
   }
   state_ = State::kBody;
@@ -272,7 +296,7 @@ void Connection::BeginRequest(const RequestHead& head) {
         static_cast<std::size_t>(std::min<std::uint64_t>(head.content_length, kInlineBody)));
   }
   if (head.expect_continue) {
-    output_.tail().append("HTTP/1.1 100 Continue\r\n\r\n");
+    output_.tail().append(kContinue);
     ScheduleFlush();
   }
   StartBodyPeriod();
@@ -288,10 +312,29 @@ Refusal Connection::Admit(const RequestHead& head) {
   if (const absl::Status status = path.Parse(head.path); !status.ok()) {
     return {400, "BadPath", std::string(status.message())};
   }
+  if (head.path.starts_with(kInvocationsPath) && loop_.options().invocations) {
+    if (head.method != "GET" && head.method != "DELETE")
+      return {405, "MethodNotAllowed", "invocations are asked for by GET, and taken back by DELETE"};
+    if (head.body != RequestHead::Body::kNone) return {400, "BodyNotWanted", "this request takes no body"};
+    v1::Start& start = exchange.request.start;
+    start.mutable_event()->mutable_http()->mutable_method()->assign(head.method);
+    start.mutable_event()->mutable_http()->mutable_path()->assign(head.path);
+    start.set_timeout_ms(static_cast<std::uint32_t>(loop_.options().default_timeout.count()));
+    return {};
+  }
+  const bool complete = loop_.router().complete();
   const std::shared_ptr<const RouteTable>& table = loop_.routes().table();
   const RouteMatch match = loop_.router().Match(*table, head.host, path, head.method, peer_);
+  if (match.kind == RouteMatch::Kind::kNotFound && !complete)
+    return {503, "Starting", "this gateway does not have all routes yet: send the request again"};
   if (match.kind == RouteMatch::Kind::kNotFound) {
     return {404, "NoRoute", "no function is reached by this host and path"};
+  }
+  if (match.kind == RouteMatch::Kind::kHostNotLocal) {
+    return {
+        403, "HostNotLocal",
+        "functions are reached by their names under the host localhost or a loopback address only, unless "
+        "mayfly up --by-name opens them to all"};
   }
   if (match.kind == RouteMatch::Kind::kMethodNotAllowed) {
     std::string allow = "Allow: ";
@@ -305,7 +348,8 @@ Refusal Connection::Admit(const RequestHead& head) {
   }
   const v1::FunctionRoute& route = *match.route;
   exchange.metrics = &loop_.function_metrics().Of(route.function());
-  if (route.has_unavailable()) {
+  // What brings events is kept until the function can be called again.
+  if (route.has_unavailable() && !match.events) {
     v1::Result result;
     result.set_outcome(v1::OUTCOME_NOT_STARTED);
     *result.mutable_problem() = route.unavailable();
@@ -316,22 +360,27 @@ Refusal Connection::Admit(const RequestHead& head) {
   const std::uint64_t max_bytes =
       route.max_request_bytes() > 0 ? route.max_request_bytes() : loop_.options().max_request_bytes;
   if (head.content_length > max_bytes) {
-    return {413, "RequestTooLarge", "the request's body is larger than the function takes"};
+    return TooLarge(max_bytes);
   }
   decoder_.Start(head, max_bytes);
-  if (Refusal refusal = FindEventMode(head, &exchange.event_mode)) return refusal;
+  // A signature is over the body as it came.
+  if (!match.events) {
+    if (Refusal refusal = FindEventMode(head, &exchange.event_mode)) return refusal;
+  }
   v1::Start& start = exchange.request.start;
   const RequestOrigin origin{peer_, exchange.request_id, loop_.Rfc3339(), loop_.options().trusted_hops};
   const TraceContext trace = MakeTraceContext(head, loop_.ids());
   if (Refusal refusal = FillEvent(head, match, trace, origin, exchange.event_mode, start.mutable_event()))
     return refusal;
-  start.set_timeout_ms(route.timeout_ms() > 0
+  // What brings events is answered by the store, however long the function may take.
+  start.set_timeout_ms(route.timeout_ms() > 0 && !match.events
                            ? route.timeout_ms()
                            : static_cast<std::uint32_t>(loop_.options().default_timeout.count()));
   start.set_attempt(1);
   start.set_window(kAnswerWindow);
   exchange.request.route = match.route;
   exchange.request.trigger = match.trigger;
+  exchange.request.events = match.events;
   return {};
 }
 
@@ -339,18 +388,22 @@ bool Connection::ProcessBody(std::string_view* input) {
   Exchange& exchange = *exchange_;
   const bool structured = exchange.event_mode == EventMode::kStructured;
   const HttpOptions& options = loop_.options();
-  const bool roomy = loop_.buffered() < options.buffered_bytes;
+  const bool roomy = loop_.buffered() < options.buffered_bytes / 2;
   const std::size_t whole = structured ? kStructuredBody : roomy ? options.buffered_body_bytes : kInlineBody;
   std::string& body = exchange.request.body;
+  if (body.size() < kInlineBody && loop_.buffered() >= options.buffered_bytes) {
+    Refuse(TooManyBodies(), false);
+    return true;
+  }
   const std::size_t room = whole - std::min(whole, body.size());
   const BodyDecoder::Progress progress = decoder_.Decode(input, options.limits, room, &body);
-  SetBuffered(body.size());
+  SetBuffered(body.capacity());
   switch (progress) {
     case BodyDecoder::Progress::kBad:
       Refuse({400, "BadChunk", "the chunked body's framing is broken"}, false);
       return true;
     case BodyDecoder::Progress::kTooLarge:
-      Refuse({413, "RequestTooLarge", "the request's body is larger than the function takes"}, false);
+      Refuse(TooLarge(decoder_.max_bytes()), false);
       return true;
     case BodyDecoder::Progress::kDone:
       if (structured) {
@@ -376,7 +429,6 @@ bool Connection::ProcessBody(std::string_view* input) {
 
 void Connection::Dispatch(bool body_complete) {
   Exchange& exchange = *exchange_;
-  SetBuffered(0);
   read_deadline_ms_ = 0;
   state_ = body_complete ? State::kAnswer : State::kStreaming;
   answer_deadline_ms_ =
@@ -398,7 +450,7 @@ bool Connection::ProcessStreaming(std::string_view* input) {
     return true;
   }
   if (progress == BodyDecoder::Progress::kTooLarge) {
-    Refuse({413, "RequestTooLarge", "the request's body is larger than the function takes"}, false);
+    Refuse(TooLarge(decoder_.max_bytes()), false);
     return true;
   }
   const bool done = progress == BodyDecoder::Progress::kDone;
@@ -412,98 +464,18 @@ bool Connection::ProcessStreaming(std::string_view* input) {
 
 void Connection::OnWritable() {
   exchange_->writable = true;
+  // What came first is with the replica.
+  SetBuffered(0);
   if (state_ != State::kStreaming) return;
   StartBodyPeriod();
   ProcessPending();
+  if (end_of_input_) OnEndOfInput();
   ArmRead();
 }
 
-void Connection::StartBodyPeriod() {
-  body_bytes_before_ = body_bytes_;
-  SetReadDeadline(loop_.NowMs() + loop_.options().body_period.count());
-}
-
 void Connection::SetBuffered(std::size_t bytes) {
-  loop_.buffered() += bytes - buffered_;
+  loop_.ChangeBuffered(buffered_, bytes);
   buffered_ = bytes;
-}
-
-void Connection::OnDeadline(std::int64_t now_ms) {
-  const HttpOptions& options = loop_.options();
-  if (answer_deadline_ms_ != 0 && now_ms >= answer_deadline_ms_) {
-    answer_deadline_ms_ = 0;
-    if (exchange_) {
-      v1::Result result;
-      result.set_outcome(v1::OUTCOME_TIMED_OUT);
-      result.mutable_problem()->set_message("the function's answer did not come within its timeout");
-      if (exchange_->answer_begun) {
-        BreakAnswer("TimedOut");
-      } else {
-        CancelExchange();
-        AnswerProblem(result);
-      }
-    }
-  }
-  if (write_deadline_ms_ != 0 && now_ms >= write_deadline_ms_) {
-    const auto seconds = static_cast<std::uint64_t>(options.write_period.count()) / 1000;
-    const std::uint64_t wanted = std::max<std::uint64_t>(1, options.min_answer_rate * seconds);
-    if (output_.sent() - sent_before_ < wanted) {
-      loop_.metrics().Refused("SlowReader");
-      Close();
-      return;
-    }
-    sent_before_ = output_.sent();
-    write_deadline_ms_ = now_ms + options.write_period.count();
-  }
-  if (read_deadline_ms_ != 0 && now_ms >= read_deadline_ms_) {
-    read_deadline_ms_ = 0;
-    const auto seconds = static_cast<std::uint64_t>(options.body_period.count()) / 1000;
-    const std::uint64_t rate =
-        state_ == State::kStreaming ? options.min_streaming_rate : options.min_body_rate;
-    const std::uint64_t wanted = std::max<std::uint64_t>(1, rate * seconds);
-    switch (state_) {
-      case State::kHead:
-        if (!head_begun_) {
-          Close();
-          return;
-        }
-        exchange_ = std::make_shared<Exchange>(loop_.inbox(), this);
-        exchange_->request_id = loop_.ids().NextInvocationId(loop_.UnixMs());
-        exchange_->began_us = loop_.NowUs();
-        Refuse({408, "RequestTimeout", "the request's head did not come in time"}, false);
-        break;
-      case State::kBody:
-      case State::kStreaming:
-        if (body_bytes_ - body_bytes_before_ >= wanted) {
-          StartBodyPeriod();
-        } else {
-          Refuse({408, "RequestTimeout", "the request's body came too slowly"}, false);
-        }
-        break;
-      case State::kDiscard:
-      case State::kLinger:
-        Close();
-        return;
-      case State::kAnswer:
-      case State::kClosed:
-        break;
-    }
-  }
-  UpdateDeadline();
-}
-
-void Connection::SetReadDeadline(std::int64_t deadline_ms) {
-  read_deadline_ms_ = deadline_ms;
-  UpdateDeadline();
-}
-
-void Connection::UpdateDeadline() {
-  if (state_ == State::kClosed) return;
-  std::int64_t next = 0;
-  for (const std::int64_t deadline : {read_deadline_ms_, write_deadline_ms_, answer_deadline_ms_}) {
-    if (deadline != 0 && (next == 0 || deadline < next)) next = deadline;
-  }
-  loop_.deadlines().Set(*this, next);
 }
 
 void Connection::CloseIfIdle() {
@@ -513,6 +485,16 @@ void Connection::CloseIfIdle() {
   } else {
     BeginClose();
   }
+}
+
+void Connection::CutOff() {
+  if (exchange_ && !exchange_->answer_begun) {
+    Refuse({503, kReasonShuttingDown,
+            "the gateway is shutting down, and the function did not answer in time before that"},
+           false);
+    Flush();
+  }
+  Close();
 }
 
 void Connection::Close() {

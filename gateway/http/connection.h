@@ -3,10 +3,12 @@
 //
 // What it holds in memory is bounded whatever the client and the function do: at most 64 KiB of requests read
 // ahead, 1 MiB of a body that waits for its rest (HttpOptions::buffered_body_bytes), 64 KiB of one on its way, and
-// 256 KiB of an answer; an idle connection holds no buffer at all.
+// 256 KiB of an answer; an idle connection holds no buffer at all. What all connections of an event loop hold of
+// bodies, those that wait for a replica among them, is bounded too (HttpOptions::buffered_bytes).
 //
-// A client that shuts down its sending side still gets its answer, so that alone does not cancel an
-// invocation: a reset does, or a client found gone when there is something to send or by TCP keep-alive.
+// A client that shuts down its sending side still gets its answer, so that alone does not cancel an invocation: a reset
+// does. One that has closed says no more than one that shut down its sending side, but answers with a reset to whatever it is
+// sent: so both are sent an interim answer when the real one takes its time (HttpOptions::half_close_probe).
 //
 // Belongs to its event loop's thread, which owns it until it is closed.
 #pragma once
@@ -30,6 +32,9 @@ namespace mayfly::gateway {
 
 class EventLoop;
 
+// The interim answer that means nothing but "go on".
+inline constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
 class Connection final : public std::enable_shared_from_this<Connection>, public DeadlineTarget {
  public:
   Connection(EventLoop& loop, boost::asio::ip::tcp::socket socket, std::string peer, base::Gate::Pass pass);
@@ -43,6 +48,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   // Sends what there is to send.
   void Flush();
   void CloseIfIdle();
+  // Closes, whatever is under way. A request whose answer has not begun is told so, as far as the socket takes that at once.
+  void CutOff();
   void Close();
 
  private:
@@ -65,6 +72,7 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   // Reading.
   void ArmRead();
   void OnReadable();
+  // What is to be done when nothing comes any more after what is here; again after each step.
   void OnEndOfInput();
   void Feed(char* bytes, std::size_t size);
   void ProcessPending();
@@ -79,7 +87,10 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   Refusal Admit(const RequestHead& head);
   void Dispatch(bool body_complete);
   void StartBodyPeriod();
-  // How much of a body waits here for the rest.
+  // The client has shut down its sending side or closed: finds out which if the answer is long in coming.
+  void ExpectProbe();
+  void Probe(std::int64_t now_ms);
+  // How much memory the request's body takes, here or at the dispatcher.
   void SetBuffered(std::size_t bytes);
 
   // Writing.
@@ -130,6 +141,8 @@ class Connection final : public std::enable_shared_from_this<Connection>, public
   std::int64_t read_deadline_ms_ = 0;
   std::int64_t write_deadline_ms_ = 0;
   std::int64_t answer_deadline_ms_ = 0;
+  std::int64_t probe_deadline_ms_ = 0;
+  std::int64_t probe_pause_ms_ = 0;  // 0: no probe is due for the request that is being answered
   std::uint64_t body_bytes_ = 0;
   std::uint64_t body_bytes_before_ = 0;
   std::size_t sent_before_ = 0;

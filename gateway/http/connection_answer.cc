@@ -27,7 +27,6 @@ constexpr std::int64_t kDrainingLingerMs = 200;
 
 void Connection::Refuse(const Refusal& refusal, bool can_continue, std::string_view more_headers) {
   loop_.metrics().Refused(refusal.reason);
-  SetBuffered(0);
   CancelExchange();
   if (exchange_->answer_begun) {
     BreakAnswer(refusal.reason);
@@ -62,7 +61,7 @@ void Connection::AnswerError(int status, std::string_view component, std::string
   if (state_ == State::kBody && decoder_.done()) state_ = State::kAnswer;
   const bool body_left = !decoder_.done() && state_ != State::kHead;
   // A body that is not read to its end stands between this request and the next.
-  if (body_left || loop_.draining() || end_of_input_) exchange.keep_alive = false;
+  if (body_left || loop_.draining()) exchange.keep_alive = false;
   exchange.status = status;
   exchange.answer_begun = true;
   std::string& out = output_.tail();
@@ -124,7 +123,7 @@ void Connection::OnPart(v1::ResponsePart&& part) {
     if (part.has_result() && exchange_) EndAnswer(part.result());
   }
   if (state_ == State::kHead || state_ == State::kDiscard) ProcessPending();
-  if (end_of_input_ && state_ == State::kHead && !exchange_) BeginClose();
+  if (end_of_input_) OnEndOfInput();
   ArmRead();
 }
 
@@ -226,7 +225,8 @@ void Connection::FinishExchange() {
   const std::shared_ptr<Exchange> exchange = std::exchange(exchange_, nullptr);
   exchange->connection = nullptr;
   exchange->dispatched.reset();
-  answer_deadline_ms_ = 0;
+  SetBuffered(0);
+  answer_deadline_ms_ = probe_deadline_ms_ = probe_pause_ms_ = 0;
   const std::int64_t now_us = loop_.NowUs();
   FunctionMetrics& metrics = exchange->metrics ? *exchange->metrics : loop_.function_metrics().Of({});
   metrics.Answered(exchange->status, static_cast<double>(now_us - exchange->began_us) * 1e-6);
@@ -329,11 +329,10 @@ void Connection::AfterSending() {
     return;
   }
   // Pipelined requests may have waited for room in the output.
-  if (state_ == State::kHead && !pending_.empty() && !write_armed_) {
-    ProcessPending();
-    if (end_of_input_ && state_ == State::kHead && !exchange_) BeginClose();
-    ArmRead();
-  }
+  if (state_ != State::kHead || write_armed_) return;
+  ProcessPending();
+  if (end_of_input_) OnEndOfInput();
+  ArmRead();
 }
 
 }  // namespace mayfly::gateway

@@ -2,7 +2,9 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <malloc.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <ctime>
@@ -16,6 +18,10 @@ namespace {
 
 namespace asio = boost::asio;
 using std::chrono::duration_cast;
+
+// Bodies of less are not worth a walk through the allocator's arenas, which holds them up; nor is it often.
+constexpr std::size_t kWorthReturning = 8 * 1024 * 1024;
+constexpr std::int64_t kReturnPauseMs = 2'000;
 
 }  // namespace
 
@@ -71,7 +77,7 @@ void EventLoop::Stop() {
   asio::post(io_, [this] {
     draining_ = true;
     const std::vector<std::shared_ptr<Connection>> all(all_.begin(), all_.end());
-    for (const auto& connection : all) connection->Close();
+    for (const auto& connection : all) connection->CutOff();
     departures_.SendAll();
     inbox_->Close();
     dirty_.clear();
@@ -121,8 +127,23 @@ void EventLoop::ScheduleDepartures() {
   });
 }
 
+void EventLoop::ChangeBuffered(std::size_t before, std::size_t now) {
+  buffered_ += now - before;
+  most_buffered_ = std::max(most_buffered_, buffered_);
+}
+
+void EventLoop::ReturnMemory() {
+  // Freed bodies lie between what lives on, so the allocator keeps their pages unless it is asked.
+  const std::int64_t now_ms = NowMs();
+  if (buffered_ > most_buffered_ / 4 || now_ms < returned_ms_ + kReturnPauseMs) return;
+  ::malloc_trim(0);
+  most_buffered_ = buffered_;
+  returned_ms_ = now_ms;
+}
+
 void EventLoop::Tick() {
-  ticking_ = !all_.empty();
+  if (most_buffered_ >= kWorthReturning) ReturnMemory();
+  ticking_ = !all_.empty() || most_buffered_ >= kWorthReturning;
   if (!ticking_) return;
   timer_.expires_after(std::chrono::milliseconds(Deadlines::kTickMs));
   timer_.async_wait([this](const boost::system::error_code& error) {

@@ -46,7 +46,7 @@ class EventLoop {
   void Adopt(boost::asio::ip::tcp::socket socket, std::string peer, base::Gate::Pass pass);
   // Closes what is idle, and the rest once it has answered.
   void Drain();
-  // Closes everything and ends the thread.
+  // Closes everything, with a 503 for each request whose answer has not begun, and ends the thread.
   void Stop();
   void Join() { thread_ = {}; }
 
@@ -71,8 +71,10 @@ class EventLoop {
   char* scratch() { return scratch_.get(); }
   RequestHead& head() { return head_; }
   RequestPath& path() { return path_; }
-  // Bytes of bodies that wait in connections for their rest.
-  std::size_t& buffered() { return buffered_; }
+  // Bytes of memory that the bodies of requests take here.
+  std::size_t buffered() const { return buffered_; }
+  // One body took `before` bytes and takes `now`.
+  void ChangeBuffered(std::size_t before, std::size_t now);
 
   std::int64_t NowMs() const;
   std::int64_t NowUs() const;
@@ -89,6 +91,8 @@ class EventLoop {
 
  private:
   void Tick();
+  // Gives back to the system what a flood of bodies has left.
+  void ReturnMemory();
   void UpdateTime();
   void ScheduleDepartures();
 
@@ -118,6 +122,8 @@ class EventLoop {
   RequestHead head_;
   RequestPath path_;
   std::size_t buffered_ = 0;
+  std::size_t most_buffered_ = 0;  // since memory was returned
+  std::int64_t returned_ms_ = 0;
 
   std::int64_t formatted_second_ = -1;
   char date_[32] = {};

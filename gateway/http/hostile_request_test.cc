@@ -150,6 +150,20 @@ std::vector<Hostile> ChunkCases() {
                                  "0000000000000000000005\r\nabcde\r\n0\r\n\r\n",
                                  "5;a\nabcde\r\n0\r\n\r\n",
                                  "5;a\x01\r\nabcde\r\n0\r\n\r\n",
+                                 "5;\r\nabcde\r\n0\r\n\r\n",
+                                 "5;;a\r\nabcde\r\n0\r\n\r\n",
+                                 "5;=b\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=b=c\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a b\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=b c\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a \r\nabcde\r\n0\r\n\r\n",
+                                 "5;\"a\"\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=\"\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=\"b\r\n\"\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=\"b\\\"\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=\"b\"c\r\nabcde\r\n0\r\n\r\n",
+                                 "5;a=b\"c\"\r\nabcde\r\n0\r\n\r\n",
                                  "0\r\nX-A: b\n\r\n",
                                  "0\r\nX-A : b\r\n\r\n",
                                  "0\r\n X-A: b\r\n\r\n",
@@ -193,6 +207,18 @@ TEST_F(HostileRequestTest, GetsOneRefusalForADoubtfulHead) { RefusesEach(HeadCas
 TEST_F(HostileRequestTest, GetsOneRefusalForADoubtfulLength) { RefusesEach(LengthCases()); }
 
 TEST_F(HostileRequestTest, GetsOneRefusalForADoubtfulChunk) { RefusesEach(ChunkCases()); }
+
+TEST_F(HostileRequestTest, TakesEveryChunkExtensionThatTheGrammarHas) {
+  Echo();
+  Start();
+  for (const std::string extension :
+       {";a", ";a=b", ";a=\"\"", ";a=\"b;c=\\\"d\\\\\"", ";a;b=c;d=\"e\"", "; a = b ; c\t=\t\"d\" ;e"}) {
+    const std::string answer = Ask("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5" +
+                                   extension + "\r\nabcde\r\n0" + extension + "\r\n\r\n");
+    EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 200") << extension;
+    EXPECT_TRUE(answer.ends_with("\r\n\r\nabcde")) << extension << answer;
+  }
+}
 
 TEST_F(HostileRequestTest, GetsTheSameRefusalByteByByte) {
   Start();

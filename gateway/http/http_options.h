@@ -39,7 +39,8 @@ struct HttpOptions {
   std::chrono::milliseconds idle_timeout{75'000};
   // A body up to this size is there whole before its invocation takes a slot; of a larger one, this much is.
   std::size_t buffered_body_bytes = 1024 * 1024;
-  // What such bodies may take of one event loop's memory; beyond it, the first 64 KiB of each are enough.
+  // What bodies may take of one event loop's memory, from when they come until their replica takes the rest or they
+  // are answered: beyond half of it the first 64 KiB of each are enough, and beyond all of it they are refused with 503.
   std::size_t buffered_bytes = 256 * 1024 * 1024;
   // A body that is waited for must bring `min_body_rate` bytes per second, counted over periods of this length; and
   // `min_streaming_rate` once its invocation has a slot, which others wait for.
@@ -52,9 +53,15 @@ struct HttpOptions {
   std::uint64_t min_answer_rate = 256;
   // How long after the function's timeout an answer that does not come at all is given up.
   std::chrono::milliseconds answer_grace{5'000};
+  // After this long without an answer a client that has shut down its sending side, or closed, is sent an interim answer,
+  // and again after twice as long: one that has closed answers with a reset.
+  std::chrono::milliseconds half_close_probe{1'000};
   // How long what the client still sends is read and thrown away after the last answer of a connection, so
   // that the answer is not lost to a reset.
   std::chrono::milliseconds linger{2'000};
+
+  // Whether /_mayfly/invocations/ID is handed to the dispatcher, as a request without a route.
+  bool invocations = false;
 
   // How many proxies in front of this listener are trusted. 0: X-Forwarded-* and Forwarded of the client are
   // replaced; otherwise they are kept and this connection is added to X-Forwarded-For.

@@ -17,9 +17,9 @@
 #include "base/gate.h"
 #include "base/host_port.h"
 #include "base/log.h"
+#include "base/port_holder.h"
 #include "gateway/http/error_answer.h"
 #include "gateway/http/event_loop.h"
-#include "gateway/http/port_holder.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -48,11 +48,7 @@ absl::StatusOr<tcp::endpoint> ParseAddress(const std::string& address) {
 absl::Status ListenError(const tcp::endpoint& endpoint, const boost::system::error_code& error) {
   std::string message = fmt::format("cannot listen on {}:{}: {}", endpoint.address().to_string(),
                                     endpoint.port(), error.message());
-  if (error == asio::error::address_in_use) {
-    const std::string holder = DescribePortHolder(endpoint.port());
-    if (!holder.empty()) message += fmt::format(": {} holds the port", holder);
-    message += "; stop it or choose another port";
-  }
+  if (error == asio::error::address_in_use) message += ": " + base::DescribePortHolder(endpoint.port());
   return absl::UnavailableError(message);
 }
 

@@ -7,7 +7,8 @@
 // answer is whole when it begins, else as trailers; and Mayfly-Invocation-Id.
 //
 // Thread-safe. Stopping, in order: no new connections; idle ones are closed, others answer with Connection:
-// close; at the deadline the rest is cut and its invocations are cancelled.
+// close; at the deadline invocations that still run are cancelled, and their callers get a 503, or an answer that is cut
+// if it has begun.
 #pragma once
 
 #include <chrono>

@@ -50,6 +50,28 @@ TEST_F(HttpServerTest, AnswersWithWhatTheFunctionSays) {
   EXPECT_EQ(call->request.start.body_size(), 5u);
 }
 
+TEST_F(HttpServerTest, TakesTargetsThatNameTheirHost) {
+  v1::RouteUpdate update;
+  v1::FunctionRoute& root = *update.add_upsert();
+  root.set_function("test/root");
+  root.add_http()->set_path("/{rest...}");
+  router.Apply(update);
+  dispatcher.on_begin = [](Fake::Call& call) {
+    const v1::HttpRequest& http = call.request.start.event().http();
+    call.sink->OnPart(Fake::Whole(200, http.path() + "?" + http.query()));
+  };
+  Start();
+  for (const auto& [target, seen] :
+       std::vector<std::pair<std::string, std::string>>{{"http://a", "/?"},
+                                                        {"http://a/", "/?"},
+                                                        {"http://a?x=/y", "/?x=/y"},
+                                                        {"http://a?", "/?"},
+                                                        {"http://a/b?x", "/b?x"}}) {
+    const std::string answer = Ask("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(answer.ends_with("\r\n\r\n" + seen)) << target << ": " << answer;
+  }
+}
+
 TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
   Start();
   TestClient client(address);
@@ -66,18 +88,6 @@ TEST_F(HttpServerTest, AnswersPipelinedRequestsInOrder) {
     const std::string answer = client.ReadAnswer();
     EXPECT_EQ(answer.substr(answer.size() - 2), fmt::format("{:02}", i));
   }
-}
-
-TEST_F(HttpServerTest, AnswersAClientThatHasShutDownItsSendingSide) {
-  Start();
-  TestClient client(address);
-  client.Send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
-  client.ShutDownSending();
-  const auto call = dispatcher.Await(0);
-  ASSERT_TRUE(call);
-  call->sink->OnPart(Fake::Whole(200, "late"));
-  const std::string answer = client.ReadAll();
-  EXPECT_EQ(answer.substr(answer.size() - 4), "late");
 }
 
 TEST_F(HttpServerTest, CancelsWhenTheClientResets) {
@@ -190,8 +200,30 @@ TEST_F(HttpServerTest, RefusesWhatNoRouteTakesAndGoesOn) {
   EXPECT_NE(broken.find("\"reason\":\"ArtifactMissing\""), std::string::npos);
   client.Send("GET /%2e%2e/x HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(client.ReadAnswer().substr(0, 12), "HTTP/1.1 400");
-  client.Send("GET /_mayfly/functions/test/echo/x HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.Send("GET /_mayfly/functions/test/echo/x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+  const std::string by_name = client.ReadAnswer();
+  EXPECT_EQ(by_name.substr(0, 12), "HTTP/1.1 403");
+  EXPECT_NE(by_name.find("\"reason\":\"HostNotLocal\""), std::string::npos) << by_name;
+  client.Send("GET /_mayfly/functions/test/echo/x HTTP/1.1\r\nHost: LocalHost:8080\r\n\r\n");
   EXPECT_EQ(client.ReadAnswer().substr(0, 12), "HTTP/1.1 200");
+}
+
+TEST_F(HttpServerTest, SaysThatItIsStartingUntilItHasAllRoutes) {
+  Router awaiting(RouterOptions{.awaits_routes = true});
+  options.address = "127.0.0.1:0";
+  options.threads = 1;
+  HttpServer starting(options, awaiting, dispatcher, metrics);
+  const absl::StatusOr<std::string> bound = starting.Start();
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  TestClient client(*bound);
+  client.Send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string early = client.ReadAnswer();
+  EXPECT_EQ(early.substr(0, 12), "HTTP/1.1 503");
+  EXPECT_NE(early.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_NE(early.find("\"reason\":\"Starting\""), std::string::npos);
+  awaiting.RoutesComplete();
+  client.Send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(client.ReadAnswer().substr(0, 12), "HTTP/1.1 404");
 }
 
 TEST_F(HttpServerTest, RefusesAMethodThatNoTriggerMayName) {
@@ -208,7 +240,15 @@ TEST_F(HttpServerTest, RefusesABodyThatIsTooLargeBeforeItComes) {
   Start();
   TestClient client(address);
   client.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n");
-  EXPECT_EQ(client.ReadAll().substr(0, 12), "HTTP/1.1 413");
+  const std::string answer = client.ReadAll();
+  EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 413");
+  EXPECT_NE(
+      answer.find("larger than the 1048576 bytes that the function takes (spec.limits.maxRequestBytes)"),
+      std::string::npos)
+      << answer;
+  TestClient chunked(address);
+  chunked.Send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n");
+  EXPECT_NE(chunked.ReadAll().find("larger than the 1048576 bytes"), std::string::npos);
   EXPECT_EQ(dispatcher.count(), 0u);
 }
 
@@ -350,6 +390,62 @@ TEST_F(HttpServerTest, WaitsForNoMoreThanAPieceOfABodyOnceManyWait) {
   EXPECT_LT(call->request.body.size(), 250'000u);
 }
 
+TEST_F(HttpServerTest, RefusesBodiesOnceThoseThatWaitForAReplicaTakeAllTheMemoryTheyMay) {
+  options.threads = 1;
+  options.buffered_bytes = 400'000;
+  Start();
+  const std::string body(60'000, 'x');
+  const std::string request = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + body;
+  std::vector<std::unique_ptr<TestClient>> held;
+  for (std::size_t i = 0; i < 7; ++i) {
+    held.push_back(std::make_unique<TestClient>(address));
+    held.back()->Send(request);
+    ASSERT_TRUE(dispatcher.Await(i)) << i;
+  }
+  TestClient next(address);
+  next.Send(request);
+  const std::string refused = next.ReadAnswer();
+  EXPECT_EQ(refused.substr(0, 12), "HTTP/1.1 503") << refused;
+  EXPECT_NE(refused.find("\"reason\":\"TooManyBodies\""), std::string::npos) << refused;
+  EXPECT_NE(refused.find("\r\nRetry-After: 1\r\n"), std::string::npos) << refused;
+  // What has no body waits on.
+  next.Send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(dispatcher.Await(7));
+  dispatcher.Await(7)->sink->OnPart(Fake::Whole(200, ""));
+  EXPECT_EQ(next.ReadAnswer().substr(0, 12), "HTTP/1.1 200");
+  // One is answered, the client of another goes: there is room for two.
+  dispatcher.Await(0)->sink->OnPart(Fake::Whole(200, ""));
+  EXPECT_EQ(held[0]->ReadAnswer().substr(0, 12), "HTTP/1.1 200");
+  next.Send(request);
+  ASSERT_TRUE(dispatcher.Await(8));
+  held[1]->Reset();
+  ASSERT_TRUE(dispatcher.Await(1, [](const Fake::Call& call) { return call.gone; }));
+  TestClient last(address);
+  last.Send(request);
+  ASSERT_TRUE(dispatcher.Await(9));
+}
+
+TEST_F(HttpServerTest, CountsABodyNoMoreOnceItsReplicaTakesTheRest) {
+  options.threads = 1;
+  options.buffered_bytes = 80'000;
+  Start();
+  TestClient streams(address);
+  streams.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n" + std::string(80'000, 'x'));
+  const auto call = dispatcher.Await(0);
+  ASSERT_TRUE(call);
+  EXPECT_FALSE(call->request.body_complete);
+  TestClient waits(address);
+  waits.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + std::string(60'000, 'x'));
+  ASSERT_TRUE(dispatcher.Await(1));
+  EXPECT_EQ(Ask("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").substr(0, 12),
+            "HTTP/1.1 503");
+  call->sink->OnWritable();
+  ASSERT_TRUE(dispatcher.Await(0, [](const Fake::Call& each) { return each.body.size() > 64u * 1024; }));
+  TestClient next(address);
+  next.Send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+  EXPECT_TRUE(dispatcher.Await(2));
+}
+
 TEST_F(HttpServerTest, CutsABodyThatHoldsASlotAndComesSlowly) {
   options.buffered_body_bytes = 64 * 1024;
   options.body_period = std::chrono::milliseconds(1000);
@@ -431,7 +527,7 @@ TEST_F(HttpServerTest, AnswersWhatRunsBeforeItStops) {
   EXPECT_NE(answer.find("last"), std::string::npos);
 }
 
-TEST_F(HttpServerTest, CancelsWhatRunsPastTheStopsDeadline) {
+TEST_F(HttpServerTest, CancelsWhatRunsPastTheStopsDeadlineAndSaysSo) {
   Start();
   TestClient busy(address);
   busy.Send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -441,7 +537,25 @@ TEST_F(HttpServerTest, CancelsWhatRunsPastTheStopsDeadline) {
   EXPECT_TRUE(dispatcher.With(*call, [](const Fake::Call& c) { return c.cancelled; }));
   // The dispatcher may still have something to say.
   call->sink->OnPart(Fake::Whole(200, "too late"));
-  EXPECT_EQ(busy.ReadAll(), "");
+  const std::string answer = busy.ReadAll();
+  EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 503") << answer;
+  EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("ShuttingDown"), std::string::npos) << answer;
+}
+
+TEST_F(HttpServerTest, CutsAnAnswerThatHasBegunAtTheStopsDeadline) {
+  Start();
+  TestClient busy(address);
+  busy.Send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+  const auto call = dispatcher.Await(0);
+  ASSERT_TRUE(call);
+  call->sink->OnPart(Fake::Head(200));
+  call->sink->OnPart(Fake::Data("half"));
+  std::string answer = busy.ReadUntil("half");
+  server->Stop(std::chrono::steady_clock::now());
+  answer += busy.ReadAll();
+  EXPECT_EQ(answer.find("HTTP/1.1 503"), std::string::npos) << answer;
+  EXPECT_FALSE(answer.ends_with("0\r\n\r\n")) << answer;
 }
 
 TEST_F(HttpServerTest, NamesWhoHoldsATakenPort) {
@@ -452,9 +566,9 @@ TEST_F(HttpServerTest, NamesWhoHoldsATakenPort) {
   const auto bound = second.Start();
   ASSERT_FALSE(bound.ok());
   EXPECT_EQ(bound.status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_NE(std::string(bound.status().message()).find(fmt::format("process {} (", ::getpid())),
-            std::string::npos)
-      << bound.status();
+  const std::string said(bound.status().message());
+  EXPECT_NE(said.find(fmt::format("process {} (", ::getpid())), std::string::npos) << said;
+  EXPECT_NE(said.find("holds the port; stop it, or choose another port"), std::string::npos) << said;
 }
 
 TEST_F(HttpServerTest, TakesEventsInBinaryAndStructuredMode) {

@@ -160,7 +160,12 @@ Refusal ReadRequestLine(std::string_view line, RequestHead* head, char* base,
       writable = Lower(writable);
     }
     target.remove_prefix(end);
-    if (target.empty()) target = "/";
+    if (target.empty() || target.front() == '?') {
+      // No path is the root's.
+      head->path = "/";
+      if (!target.empty()) head->query = target.substr(1);
+      return {};
+    }
   }
   if (target == "*" && head->method == "OPTIONS") {
     head->path = target;

@@ -9,6 +9,7 @@ struct RouteTable::ClaimEntry {
   std::vector<std::string> parameter_names;
   std::vector<std::string> methods;
   std::string trigger;
+  bool events = false;
 };
 
 struct RouteTable::Node {
@@ -75,10 +76,10 @@ void RouteTable::Change(std::string_view host, const PathPattern& pattern,
 }
 
 void RouteTable::Claim(std::string_view host, const PathPattern& pattern, std::vector<std::string> methods,
-                       std::shared_ptr<const v1::FunctionRoute> route, std::string trigger) {
+                       std::shared_ptr<const v1::FunctionRoute> route, std::string trigger, bool events) {
   Change(host, pattern,
-         std::make_shared<const ClaimEntry>(
-             ClaimEntry{std::move(route), pattern.ParameterNames(), std::move(methods), std::move(trigger)}),
+         std::make_shared<const ClaimEntry>(ClaimEntry{std::move(route), pattern.ParameterNames(),
+                                                       std::move(methods), std::move(trigger), events}),
          {});
 }
 
@@ -135,6 +136,7 @@ bool RouteTable::Take(const Claims& claims, Walk& walk) {
   match.kind = RouteMatch::Kind::kFound;
   match.route = found->route;
   match.trigger = found->trigger;
+  match.events = found->events;
   match.allow.clear();
   std::size_t name = 0;
   for (const std::size_t segment : walk.taken) {

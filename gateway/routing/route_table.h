@@ -25,12 +25,15 @@
 namespace mayfly::gateway {
 
 struct RouteMatch {
-  enum class Kind { kFound, kNotFound, kMethodNotAllowed };
+  // kHostNotLocal: asked for by a function's name, under a host that may be another's.
+  enum class Kind { kFound, kNotFound, kMethodNotAllowed, kHostNotLocal };
 
   Kind kind = Kind::kNotFound;
   std::shared_ptr<const v1::FunctionRoute> route;
   // The trigger whose claim it was; "" if none was asked.
   std::string trigger{};
+  // Its requests bring events.
+  bool events = false;
   // Percent-decoded. Names are valid as long as the table.
   std::vector<std::pair<std::string_view, std::string>> parameters;
   // If the method is not allowed: those that are, sorted.
@@ -40,9 +43,9 @@ struct RouteMatch {
 class RouteTable {
  public:
   // Adds a claim of `route` to `pattern` at `host` ("" any, exact, or "*.suffix"), for `methods` (empty:
-  // all), by its trigger of that name.
+  // all), by its trigger of that name; `events`: what comes so brings events.
   void Claim(std::string_view host, const PathPattern& pattern, std::vector<std::string> methods,
-             std::shared_ptr<const v1::FunctionRoute> route, std::string trigger = {});
+             std::shared_ptr<const v1::FunctionRoute> route, std::string trigger = {}, bool events = false);
   // Takes back every claim of `function` to `pattern` at `host`.
   void Unclaim(std::string_view host, const PathPattern& pattern, std::string_view function);
 

@@ -1,5 +1,6 @@
 #include "gateway/routing/router.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <algorithm>
 #include <tuple>
@@ -14,6 +15,19 @@ constexpr std::string_view kReserved = "_mayfly";
 
 bool IsLoopback(std::string_view peer) {
   return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127.");
+}
+
+// Whether `host`, as a request has it without its port, means this machine whatever any name server says. 0.0.0.0 is what
+// `mayfly up --host 0.0.0.0` calls itself.
+bool IsLocalHost(std::string_view host) {
+  if (host == "localhost" || host == "0.0.0.0" || host == "[::]") return true;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const std::string address(host);
+  in_addr v4{};
+  in6_addr v6{};
+  if (::inet_pton(AF_INET, address.c_str(), &v4) != 1 && ::inet_pton(AF_INET6, address.c_str(), &v6) != 1)
+    return false;
+  return IsLoopback(address);
 }
 
 absl::Status CheckHost(std::string_view host) {
@@ -49,7 +63,8 @@ const std::shared_ptr<const RouteTable>& Router::Reader::table() {
   return table_;
 }
 
-Router::Router(RouterOptions options) : options_(options), table_(std::make_shared<RouteTable>()) {}
+Router::Router(RouterOptions options)
+    : options_(options), table_(std::make_shared<RouteTable>()), complete_(!options.awaits_routes) {}
 
 std::vector<RouteProblem> Router::Apply(const v1::RouteUpdate& update) {
   // Destroyed after the lock is gone: it may be the last owner of much.
@@ -67,6 +82,7 @@ std::vector<RouteProblem> Router::Apply(const v1::RouteUpdate& update) {
   for (const v1::FunctionRoute& route : update.upsert()) Upsert(*table, route);
   before = std::exchange(table_, std::move(table));
   version_.fetch_add(1, std::memory_order_release);
+  if (update.snapshot()) RoutesComplete();
   return ProblemsLocked();
 }
 
@@ -107,7 +123,7 @@ void Router::Upsert(RouteTable& table, const v1::FunctionRoute& update) {
       continue;
     }
     table.Claim(trigger.host(), *pattern, {trigger.methods().begin(), trigger.methods().end()}, route,
-                trigger.name());
+                trigger.name(), trigger.events());
     Slot slot{trigger.host(), pattern->Shape(), "*"};
     const auto claim = [&] {
       Claimants& claimants = claimants_[slot];
@@ -159,7 +175,13 @@ RouteMatch Router::Match(const RouteTable& table, std::string_view host, const R
   if (segments.empty() || segments[0] != kReserved) return table.Match(host, path, method);
   RouteMatch match;
   if (!options_.by_name || segments.size() < 4 || segments[1] != "functions") return match;
-  if (!options_.by_name_from_anywhere && !IsLoopback(peer)) return match;
+  if (!options_.by_name_from_anywhere) {
+    if (!IsLoopback(peer)) return match;
+    if (!IsLocalHost(host)) {
+      match.kind = RouteMatch::Kind::kHostNotLocal;
+      return match;
+    }
+  }
   match.route = table.Function(fmt::format("{}/{}", segments[2], segments[3]));
   if (match.route) match.kind = RouteMatch::Kind::kFound;
   return match;

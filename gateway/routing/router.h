@@ -5,7 +5,9 @@
 // changes.
 //
 // Beside its own routes, a function can be reached at /_mayfly/functions/NAMESPACE/NAME, with anything after
-// it, by any method, if `by_name` is on and the client is on this machine. Routes of functions under /_mayfly are refused.
+// it, by any method, if `by_name` is on, the client is on this machine, and it calls this machine localhost or by a loopback
+// address: a browser here would call it otherwise for a page whose name was made to resolve to 127.0.0.1. Routes of functions
+// under /_mayfly are refused.
 //
 // Thread-safe; a Reader belongs to one thread.
 #pragma once
@@ -28,8 +30,10 @@ namespace mayfly::gateway {
 struct RouterOptions {
   // Whether /_mayfly/functions/NAMESPACE/NAME reaches functions, past their triggers: on for local mode.
   bool by_name = false;
-  // Then for clients on other machines too, not only for those on this one.
+  // Then for clients on other machines too, not only for those on this one, and under any host.
   bool by_name_from_anywhere = false;
+  // Whether what has no route yet may still get one: until the first snapshot, or RoutesComplete().
+  bool awaits_routes = false;
 };
 
 // A trigger that gets no requests, or not all it asks for, and why.
@@ -62,6 +66,11 @@ class Router {
 
   // Puts `update` in force, and returns every problem that there is now, sorted by function and trigger.
   std::vector<RouteProblem> Apply(const v1::RouteUpdate& update);
+
+  // All that was there at the start has its routes.
+  void RoutesComplete() { complete_.store(true, std::memory_order_release); }
+  // Whether a path that has no route in a table which is looked up from now on is nobody's.
+  bool complete() const { return complete_.load(std::memory_order_acquire); }
 
   std::shared_ptr<const RouteTable> Snapshot() const;
   std::vector<RouteProblem> Problems() const;
@@ -97,6 +106,7 @@ class Router {
   // Triggers whose path or host cannot be understood, by function.
   std::map<std::string, std::vector<RouteProblem>> bad_;
 
+  std::atomic<bool> complete_;
   // Grows with each table; written under mutex_.
   std::atomic<std::uint64_t> version_{1};
 };

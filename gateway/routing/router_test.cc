@@ -27,10 +27,11 @@ std::vector<RouteProblem> Upsert(Router& router, const v1::FunctionRoute& route)
 }
 
 std::string Ask(const Router& router, std::string_view raw, std::string_view method = "GET",
-                std::string_view peer = "127.0.0.1") {
+                std::string_view peer = "127.0.0.1", std::string_view host = "127.0.0.1") {
   RequestPath path;
   EXPECT_TRUE(path.Parse(raw).ok());
-  const RouteMatch match = router.Match(*router.Snapshot(), "", path, method, peer);
+  const RouteMatch match = router.Match(*router.Snapshot(), host, path, method, peer);
+  if (match.kind == RouteMatch::Kind::kHostNotLocal) return "host not local";
   return match.route ? match.route->function() : "none";
 }
 
@@ -105,6 +106,24 @@ TEST(Router, ReachesFunctionsByNameFromThisMachineOnlyUnlessAskedFor) {
   Router everybody(RouterOptions{.by_name = true, .by_name_from_anywhere = true});
   Upsert(everybody, Function("a/one", "/one"));
   EXPECT_EQ(Ask(everybody, "/_mayfly/functions/a/one", "GET", "192.0.2.1"), "a/one");
+  EXPECT_EQ(Ask(everybody, "/_mayfly/functions/a/one", "GET", "192.0.2.1", "faas.example"), "a/one");
+}
+
+TEST(Router, ReachesFunctionsByNameUnderNoHostThatANameServerCouldPointHere) {
+  Router open(RouterOptions{.by_name = true});
+  Upsert(open, Function("a/one", "/one"));
+  const std::string path = "/_mayfly/functions/a/one";
+  for (const char* const local :
+       {"localhost", "127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"}) {
+    EXPECT_EQ(Ask(open, path, "GET", "127.0.0.1", local), "a/one") << local;
+  }
+  for (const char* const other :
+       {"attacker.example", "127.0.0.1.attacker.example", "localhost.attacker.example", "127.evil",
+        "0.0.0.0.attacker.example", "192.0.2.1", "[2001:db8::1]", "[::ffff:192.0.2.1]", "::1.example", ""}) {
+    EXPECT_EQ(Ask(open, path, "GET", "127.0.0.1", other), "host not local") << other;
+    EXPECT_EQ(Ask(open, "/one", "GET", "127.0.0.1", other), "a/one") << "by its trigger, under any host";
+  }
+  EXPECT_EQ(Ask(open, path, "GET", "192.0.2.1", "localhost"), "none") << "whatever the client says";
 }
 
 TEST(Router, RoutesTenThousandFunctionsWhileTheyChange) {
@@ -135,6 +154,21 @@ TEST(Router, RoutesTenThousandFunctionsWhileTheyChange) {
   EXPECT_EQ(Ask(router, "/g7/x"), "n/f7");
   EXPECT_EQ(Ask(router, "/f7/x"), "none");
   EXPECT_EQ(Ask(router, "/f9999/x"), "n/f9999");
+}
+
+TEST(Router, IsCompleteFromTheStartOrOnceItIsSaid) {
+  EXPECT_TRUE(Router().complete());
+  Router told(RouterOptions{.awaits_routes = true});
+  EXPECT_FALSE(told.complete());
+  Upsert(told, Function("n/f", "/f"));
+  EXPECT_FALSE(told.complete()) << "others may come";
+  told.RoutesComplete();
+  EXPECT_TRUE(told.complete());
+  Router by_snapshot(RouterOptions{.awaits_routes = true});
+  v1::RouteUpdate all;
+  all.set_snapshot(true);
+  by_snapshot.Apply(all);
+  EXPECT_TRUE(by_snapshot.complete());
 }
 
 }  // namespace

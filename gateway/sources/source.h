@@ -115,6 +115,9 @@ class EventSource {
   // These are still worked on: keep them leased.
   virtual void Extend(const std::vector<EventToken>& tokens) = 0;
 
+  // The trigger is deleted: what the source has made upstream for it alone may go with Stop(). Before Quiesce(), if at all.
+  virtual void Discard() {}
+
   // Ends the pushing: what is at the source stays there. Settle() still comes. Idempotent.
   virtual void Quiesce() = 0;
 

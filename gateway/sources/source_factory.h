@@ -28,6 +28,8 @@ struct SourceContext {
   const base::Clock* clock = nullptr;  // outlives the source
 };
 
+class RequestReceiver;
+
 class SourceFactory {
  public:
   virtual ~SourceFactory() = default;
@@ -39,6 +41,9 @@ class SourceFactory {
   // A source that is not started. kInvalidArgument names the setting that is wrong, and how to mend it. Must not block.
   virtual absl::StatusOr<std::unique_ptr<EventSource>> Make(const v1::EventTrigger& trigger,
                                                             const SourceContext& context) = 0;
+
+  // Takes the requests that bring this kind's events; null if none do. As long as the factory.
+  virtual RequestReceiver* receiver() { return nullptr; }
 };
 
 // Every kind that this program serves.

@@ -89,6 +89,9 @@ struct EventOutcome {
   v1::AttemptHistory history;              // with kRetry and kDeadLetter: the whole, new attempts included
   v1::Problem problem;                     // with kDeadLetter: why
   std::optional<v1::StoredResult> result;  // kept if the event was accepted with keep_result
+  // With kDone and kDeadLetter: accepted in the same transaction, if the record is still leased. Their triggers are told of by
+  // OnDue().
+  std::vector<NewEvent> next;
 };
 
 // An event that only its source had until now, and that is given up.

@@ -64,6 +64,37 @@ const Json& Properties(const Json& schema) {
   return found == schema.end() ? kNone : *found;
 }
 
+// Of a trigger's fields, those that are a source of events: one of them is there.
+bool IsKind(const std::string& field_of_trigger) {
+  const std::set<std::string> others = {"name",        "backlogPerReplica", "batch",
+                                        "maxInFlight", "orderBy",           "retry"};
+  return !others.contains(field_of_trigger);
+}
+
+// `whole` with a trigger in the first place that has `field`, which is one of the first trigger's. Fields of a kind that do
+// not go together are in several triggers of it.
+Json WithTriggerFirst(Json whole, const std::string& field) {
+  const std::string head = "spec.triggers[0].";
+  if (!field.starts_with(head)) return whole;
+  std::vector<std::string> names;
+  for (std::size_t at = head.size() - 1; at != std::string::npos && field[at] == '.';) {
+    const std::size_t end = field.find_first_of(".[", at + 1);
+    names.push_back(field.substr(at + 1, end - at - 1));
+    at = end;
+  }
+  Json& triggers = whole["spec"]["triggers"];
+  const auto depth = [&](const Json& trigger) {
+    std::size_t n = 0;
+    for (const Json* at = &trigger; n < names.size() && at->is_object() && at->contains(names[n]); ++n)
+      at = &(*at)[names[n]];
+    return n;
+  };
+  for (std::size_t n = 1; n < triggers.size(); n++) {
+    if (depth(triggers[n]) > depth(triggers[0])) std::swap(triggers[0], triggers[n]);
+  }
+  return whole;
+}
+
 // A place in a schema and in an object that it describes.
 struct Place {
   std::string field;  // "spec.env[0].name"
@@ -87,7 +118,7 @@ void WalkSpec(const Resource& resource, const std::function<void(const Place&, c
   Json whole = resource.Whole();
   Walk({"spec", Pointer("/spec"), schema["properties"]["spec"]}, whole, [&](const Place& place) {
     SCOPED_TRACE(resource.file + ": " + place.field);
-    visit(place, whole);
+    visit(place, WithTriggerFirst(whole, place.field));
   });
 }
 
@@ -145,7 +176,12 @@ TEST(Crds, AreWholeInTheObjectsThatProbeThem) {
 TEST(Crds, HaveTheFieldsThatTheParserReads) {
   for (const Resource& resource : CustomResources()) {
     KnownFields known;
-    for (const Json& object : {resource.Whole(), OtherArtifact(resource.Whole())}) {
+    std::vector<Json> objects = {resource.Whole(), OtherArtifact(resource.Whole())};
+    for (const Json& trigger : resource.Whole()["spec"].value("triggers", Json::array())) {
+      objects.push_back(resource.Whole());
+      objects.back()["spec"]["triggers"] = Json::array({trigger});
+    }
+    for (const Json& object : objects) {
       MistakeList mistakes("");
       mistakes.Observe(&known);
       const auto node = ParseJson(object["spec"].dump());
@@ -164,7 +200,9 @@ TEST(Crds, HaveTheFieldsThatTheParserReads) {
     });
     for (const auto& [field, names] : known.served) {
       const bool is_map = field.ends_with(".limits") || field.ends_with(".requests");
-      const bool indexed_further = field.find("[1]") != std::string::npos;
+      bool indexed_further = false;
+      for (std::size_t at = field.find('['); at != std::string::npos; at = field.find('[', at + 1))
+        indexed_further = indexed_further || field[at + 1] != '0';
       if (!is_map && !indexed_further) {
         EXPECT_TRUE(walked.contains(field)) << field << " is not in the CRD";
       }
@@ -174,21 +212,21 @@ TEST(Crds, HaveTheFieldsThatTheParserReads) {
 
 TEST(Crds, NeedTheFieldsThatTheParserNeeds) {
   // These may be left out in other company; rules say in which.
-  const std::set<std::string> depends = {"spec.artifact.url",       "spec.artifact.sha256",
+  const std::set<std::string> depends = {"spec.artifact.url", "spec.artifact.sha256",
                                          "spec.artifact.configMap", "spec.artifact.path",
-                                         "spec.artifact.image",     "spec.triggers[0].http"};
+                                         "spec.artifact.image"};
   for (const Resource& resource : CustomResources()) {
     WalkSpec(resource, [&](const Place& place, const Json& whole) {
       const Json needed = place.schema.value("required", Json::array());
       for (const auto& [name, schema] : Properties(place.schema).items()) {
         const Place inner{place.field + "." + name, place.at / name, schema};
         SCOPED_TRACE(inner.field);
-        Json object = ObjectWith(inner, whole);
+        Json object = WithTriggerFirst(ObjectWith(inner, whole), inner.field);
         object.at(place.at).erase(name);
         const bool is_needed = std::find(needed.begin(), needed.end(), name) != needed.end();
         if (is_needed) {
           ExpectRefuses(resource, object, inner.field);
-        } else if (!depends.contains(inner.field) &&
+        } else if (!depends.contains(inner.field) && !(place.field == "spec.triggers[0]" && IsKind(name)) &&
                    inner.field.find(".tolerations[0].") == std::string::npos) {
           ExpectAccepts(resource, object);
         }
@@ -230,14 +268,26 @@ TEST(Crds, FillInTheParsersDefaults) {
 
 TEST(Crds, HaveADefaultForEveryNumberThatHasOne) {
   // Absent has a meaning of its own.
-  const std::set<std::string> none = {"spec.maxSize", "spec.tolerations[0].tolerationSeconds",
-                                      "spec.runtime.tolerations[0].tolerationSeconds"};
+  const std::set<std::string> none = {"spec.maxSize",
+                                      "spec.scaling.schedules[0].minReplicas",
+                                      "spec.scaling.schedules[0].to",
+                                      "spec.tolerations[0].tolerationSeconds",
+                                      "spec.runtime.tolerations[0].tolerationSeconds",
+                                      "spec.triggers[0].backlogPerReplica",
+                                      "spec.triggers[0].maxInFlight",
+                                      "spec.triggers[0].postgres.heartbeat",
+                                      "spec.triggers[0].retry.maxAge",
+                                      "spec.triggers[0].retry.maxAttempts",
+                                      "spec.triggers[0].retry.maxBackoff",
+                                      "spec.triggers[0].retry.minBackoff",
+                                      "spec.triggers[0].webhook.tolerance"};
   for (const Resource& resource : CustomResources()) {
     WalkSpec(resource, [&](const Place& place, const Json&) {
       const bool number =
           place.schema.value("type", "") == "integer" ||
           place.schema.dump().find("duration(self) >=") < place.schema.dump().find("\"properties\"");
-      if (number && !none.contains(place.field)) {
+      const bool needed = place.field == "spec.triggers[0].batch.size";
+      if (number && !needed && !none.contains(place.field)) {
         EXPECT_TRUE(place.schema.contains("default"));
       }
     });
@@ -252,6 +302,7 @@ TEST(Crds, BoundIntegersAsTheParserDoes) {
       const auto most = place.schema.at("maximum").get<std::int64_t>();
       Json object = whole;
       if (place.field == "spec.maxSize") object["spec"]["size"] = 0;
+      if (place.field == "spec.scaling.maxReplicas") object["spec"]["scaling"].erase("schedules");
       ExpectAccepts(resource, With(object, place.at, least));
       ExpectAccepts(resource, With(object, place.at, most));
       ExpectRefuses(resource, With(object, place.at, least - 1), place.field);
@@ -293,7 +344,7 @@ TEST(Crds, BoundDurationsAsTheParserDoes) {
       EXPECT_THAT(rules, ::testing::HasSubstr("is not a duration from " + edges[0] + " to " + edges[1]));
     });
   }
-  EXPECT_EQ(found, 5);
+  EXPECT_EQ(found, 15);
 }
 
 TEST(Crds, BoundSizesAsTheParserDoes) {
@@ -317,7 +368,7 @@ TEST(Crds, BoundSizesAsTheParserDoes) {
       ExpectRefuses(resource, With(object, at, FormatQuantity(*ParseQuantity(edges[1]) + 1)), field);
     });
   }
-  EXPECT_EQ(found, 5);
+  EXPECT_EQ(found, 7);
 }
 
 // A text of `size` characters that is right but for its length.
@@ -330,14 +381,22 @@ std::string TextOf(const std::string& field, std::size_t size) {
     for (std::size_t n = 63; n + 1 < length; n += 64) name[n] = '.';
     return name;
   };
-  if (field == "spec.artifact.url") return begin_with("https://");
+  if (field == "spec.artifact.url" || (field.starts_with("spec.destinations") && field.ends_with(".url")))
+    return begin_with("https://");
   if (field.ends_with("path")) return begin_with("/");
+  if (field.ends_with("servers[0]")) return begin_with("nats://");
+  if (field.ends_with("brokers[0]")) return std::string(size - 5, 'a') + ":9092";
+  if (field.ends_with(".schedule") || field.ends_with(".from"))
+    return "* * * * *" + std::string(size - 9, ' ');
+  if (field.ends_with("postgres.host")) return std::string(size, 'a');
   if (field.ends_with(".host")) return "*." + domain(size - 2);
+  if (field.ends_with("webhook.topics[0]")) return begin_with("arn:aws:sns:us-east-1:1:");
   if (field.ends_with(".key") && field.find("tolerations") != std::string::npos) {
     return domain(size - 64) + "/" + std::string(63, 'a');
   }
   const bool subdomain = field.ends_with("ccountName") || field.ends_with("ClassName") ||
                          field.ends_with("configMap.name") || field.ends_with("credentialsSecret") ||
+                         field.ends_with(".secretName") ||
                          field.find("imagePullSecrets") != std::string::npos;
   return subdomain ? domain(size) : std::string(size, 'a');
 }
@@ -354,7 +413,9 @@ TEST(Crds, BoundTextsAsTheParserDoes) {
       const Json object = ObjectWith(place, whole);
       // All variables together have the bound of one.
       const std::size_t room = place.field == "spec.env[0].value" ? 64 : 0;
-      ExpectAccepts(resource, With(object, place.at, TextOf(place.field, most - room)));
+      // The parser knows, too, which time zones there are, and the longest of their names is shorter than any may be.
+      if (!place.field.ends_with("timeZone"))
+        ExpectAccepts(resource, With(object, place.at, TextOf(place.field, most - room)));
       if (room == 0)
         ExpectRefuses(resource, With(object, place.at, TextOf(place.field, most + 1)), place.field);
       if (place.schema.value("minLength", 0) == 1)
@@ -381,6 +442,16 @@ TEST(Crds, BoundListsAsTheParserDoes) {
             list.push_back({{"name", name}, {"http", {{"path", "/" + name}}}});
           } else if (place.field.ends_with("tolerations")) {
             list.push_back({{"key", name}});
+          } else if (place.field.ends_with("schedules")) {
+            list.push_back({{"name", name}, {"from", "@daily"}, {"to", "2h"}, {"minReplicas", 1}});
+          } else if (place.field.ends_with("webhook.topics")) {
+            list.push_back("arn:aws:sns:us-east-1:1:" + name);
+          } else if (place.field.ends_with("servers")) {
+            list.push_back("nats://" + name);
+          } else if (place.field.ends_with("brokers")) {
+            list.push_back(name + ":9092");
+          } else if (place.schema["items"].value("type", "") == "string") {
+            list.push_back(name);
           } else {
             list.push_back({{"name", name}});
           }

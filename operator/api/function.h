@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "mayfly/v1/runtime.pb.h"
+#include "mayfly/v1/triggers.pb.h"
+#include "proto/stable_bytes.h"
 
 namespace mayfly::op {
 
@@ -37,11 +39,34 @@ struct HttpTrigger {
   bool operator==(const HttpTrigger&) const = default;
 };
 
+// A trigger that brings events of its own, as gateways are told of it.
+struct EventTrigger {
+  v1::EventTrigger message;
+
+  bool operator==(const EventTrigger& other) const {
+    return v1::StableBytes(message) == v1::StableBytes(other.message);
+  }
+};
+
+// Exactly one of the kinds is set; a webhook, which brings events by requests, has both.
 struct Trigger {
   std::string name;
-  std::optional<HttpTrigger> http;
+  std::optional<HttpTrigger> http{};
+  std::optional<EventTrigger> event{};
 
   bool operator==(const Trigger&) const = default;
+};
+
+// A floor for the number of replicas, in windows of time.
+struct ScalingSchedule {
+  std::string name;
+  std::string from;  // a cron expression: when a window opens
+  std::string to;    // a cron expression: when it closes; "": `length` later
+  std::chrono::milliseconds length{0};
+  std::string time_zone;  // "": UTC
+  std::int32_t min_replicas = 0;
+
+  bool operator==(const ScalingSchedule&) const = default;
 };
 
 struct Scaling {
@@ -49,6 +74,7 @@ struct Scaling {
   std::int32_t max_replicas = 20;
   std::int32_t target_utilization = 70;  // percent of a replica's slots
   std::chrono::milliseconds scale_to_zero_after{60'000};
+  std::vector<ScalingSchedule> schedules{};
 
   bool operator==(const Scaling&) const = default;
 };
@@ -94,6 +120,21 @@ struct PodOptions {
   bool operator==(const PodOptions&) const = default;
 };
 
+// Where results of events go; "": nowhere.
+struct Destination {
+  std::string function;  // of the same namespace
+  std::string url;
+
+  bool operator==(const Destination&) const = default;
+};
+
+struct Destinations {
+  Destination on_success;
+  Destination on_failure;
+
+  bool operator==(const Destinations&) const = default;
+};
+
 struct FunctionSpec {
   Artifact artifact;
   std::string handler;
@@ -107,6 +148,7 @@ struct FunctionSpec {
   Scaling scaling;
   Retry retry;
   std::vector<Trigger> triggers;
+  Destinations destinations;
   std::vector<std::string> image_pull_secrets;  // Secrets of the function's namespace
   PodOptions runtime;
 
@@ -144,6 +186,7 @@ struct UsageMark {
   std::int64_t invocations = 0;
   std::int64_t wall_microseconds = 0;
   std::int64_t cpu_microseconds = 0;
+  std::int64_t memory_kilobyte_milliseconds = 0;
 
   bool operator==(const UsageMark&) const = default;
 };
@@ -153,7 +196,8 @@ struct Usage {
   std::int64_t invocations = 0;
   std::int64_t wall_milliseconds = 0;
   std::int64_t cpu_milliseconds = 0;
-  std::vector<UsageMark> counted{};  // for whoever goes on counting
+  std::int64_t memory_megabyte_seconds = 0;  // peak resident memory times wall time
+  std::vector<UsageMark> counted{};          // for whoever goes on counting
 
   bool operator==(const Usage&) const = default;
 };

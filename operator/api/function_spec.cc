@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "operator/api/config_json.h"
+#include "operator/api/destinations.h"
+#include "operator/api/event_policy.h"
 #include "operator/api/names.h"
 #include "operator/api/pod_options.h"
+#include "operator/api/scaling_schedules.h"
 #include "operator/api/spec_bounds.h"
 #include "operator/api/triggers.h"
 #include "operator/api/units.h"
@@ -137,6 +140,7 @@ Scaling ReadScaling(const YamlNode& node, const std::string& path, MistakeList& 
   const bool most = reader.Integer("maxReplicas", kMaxReplicas, scaling.max_replicas);
   reader.Integer("targetUtilization", kTargetUtilization, scaling.target_utilization);
   reader.Duration("scaleToZeroAfter", kScaleToZeroAfter, scaling.scale_to_zero_after);
+  scaling.schedules = ReadSchedules(reader, scaling.max_replicas, mistakes);
   if ((least || most) && scaling.min_replicas > scaling.max_replicas) {
     reader.Wrong(
         least ? "minReplicas" : "maxReplicas",
@@ -145,23 +149,6 @@ Scaling ReadScaling(const YamlNode& node, const std::string& path, MistakeList& 
   }
   reader.Finish();
   return scaling;
-}
-
-Retry ReadRetry(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
-  FieldReader reader(node, path, mistakes);
-  Retry retry;
-  reader.Integer("maxAttempts", kMaxAttempts, retry.max_attempts);
-  const bool least = reader.Duration("minBackoff", kMinBackoff, retry.min_backoff);
-  const bool most = reader.Duration("maxBackoff", kMaxBackoff, retry.max_backoff);
-  reader.Duration("maxAge", kMaxAge, retry.max_age);
-  if ((least || most) && retry.min_backoff > retry.max_backoff) {
-    reader.Wrong(
-        least ? "minBackoff" : "maxBackoff",
-        fmt::format("minBackoff {} is longer than maxBackoff {}; raise maxBackoff or lower minBackoff",
-                    FormatDuration(retry.min_backoff), FormatDuration(retry.max_backoff)));
-  }
-  reader.Finish();
-  return retry;
 }
 
 }  // namespace
@@ -197,14 +184,18 @@ FunctionSpec ReadFunctionSpec(const YamlNode& node, const std::filesystem::path&
     spec.scaling = ReadScaling(*scaling, reader.PathOf("scaling"), mistakes);
   }
   if (const YamlNode* retry = reader.Find("retry")) {
-    spec.retry = ReadRetry(*retry, reader.PathOf("retry"), mistakes);
+    spec.retry = ReadRetry(*retry, reader.PathOf("retry"), mistakes, Retry());
   }
-  reader.Refuse("deadLetter", "destinations for dead letters are not served by this version; leave it out");
+  if (const YamlNode* destinations = reader.Find("destinations")) {
+    spec.destinations = ReadDestinations(*destinations, reader.PathOf("destinations"), mistakes);
+  }
+  reader.Refuse("deadLetter",
+                "is no field of this version; use destinations: {onFailure: {function: NAME}} instead");
   spec.image_pull_secrets = ReadImagePullSecrets(reader, mistakes);
   if (const YamlNode* runtime = reader.Find("runtime")) {
     spec.runtime = ReadRuntime(*runtime, reader.PathOf("runtime"), mistakes);
   }
-  spec.triggers = ReadTriggers(reader, mistakes);
+  spec.triggers = ReadTriggers(reader, spec.retry, mistakes);
   reader.Finish();
   return spec;
 }

@@ -23,14 +23,16 @@ Json FailureToJson(const FunctionStatus& status) {
 Json UsageToJson(const Usage& usage) {
   Json json = {{"invocations", usage.invocations},
                {"wallMilliseconds", usage.wall_milliseconds},
-               {"cpuMilliseconds", usage.cpu_milliseconds}};
+               {"cpuMilliseconds", usage.cpu_milliseconds},
+               {"memoryMegabyteSeconds", usage.memory_megabyte_seconds}};
   for (const UsageMark& mark : usage.counted) {
     json["counted"].push_back({{"gateway", mark.gateway},
                                {"instance", mark.instance},
                                {"life", mark.life},
                                {"invocations", mark.invocations},
                                {"wallMicroseconds", mark.wall_microseconds},
-                               {"cpuMicroseconds", mark.cpu_microseconds}});
+                               {"cpuMicroseconds", mark.cpu_microseconds},
+                               {"memoryKilobyteMilliseconds", mark.memory_kilobyte_milliseconds}});
   }
   return json;
 }
@@ -39,12 +41,14 @@ std::vector<UsageMark> ReadMarks(const YamlNode* node) {
   std::vector<UsageMark> marks;
   if (node == nullptr || node->kind != YamlNode::Kind::kSequence) return marks;
   for (const YamlNode& item : node->items) {
-    marks.push_back({.gateway = TextOr(FindEntry(&item, "gateway")),
-                     .instance = TextOr(FindEntry(&item, "instance")),
-                     .life = IntegerOr(FindEntry(&item, "life")),
-                     .invocations = IntegerOr(FindEntry(&item, "invocations")),
-                     .wall_microseconds = IntegerOr(FindEntry(&item, "wallMicroseconds")),
-                     .cpu_microseconds = IntegerOr(FindEntry(&item, "cpuMicroseconds"))});
+    marks.push_back(
+        {.gateway = TextOr(FindEntry(&item, "gateway")),
+         .instance = TextOr(FindEntry(&item, "instance")),
+         .life = IntegerOr(FindEntry(&item, "life")),
+         .invocations = IntegerOr(FindEntry(&item, "invocations")),
+         .wall_microseconds = IntegerOr(FindEntry(&item, "wallMicroseconds")),
+         .cpu_microseconds = IntegerOr(FindEntry(&item, "cpuMicroseconds")),
+         .memory_kilobyte_milliseconds = IntegerOr(FindEntry(&item, "memoryKilobyteMilliseconds"))});
   }
   return marks;
 }
@@ -102,6 +106,7 @@ FunctionStatus ReadFunctionStatus(const YamlNode& node) {
     status.usage = Usage{.invocations = IntegerOr(FindEntry(usage, "invocations")),
                          .wall_milliseconds = IntegerOr(FindEntry(usage, "wallMilliseconds")),
                          .cpu_milliseconds = IntegerOr(FindEntry(usage, "cpuMilliseconds")),
+                         .memory_megabyte_seconds = IntegerOr(FindEntry(usage, "memoryMegabyteSeconds")),
                          .counted = ReadMarks(FindEntry(usage, "counted"))};
   }
   return status;

@@ -33,7 +33,7 @@ FunctionStatus Example() {
   status.last_failure->set_reason("Crashed");
   status.last_failure->set_message("SIGSEGV");
   status.last_failure_time = *ParseTime("2026-03-01T11:59:59Z");
-  status.usage = Usage{7, 1234, 567, {{"gw-1", "i1", 2, 7, 1'234'000, 567'000}}};
+  status.usage = Usage{7, 1234, 567, 61, {{"gw-1", "i1", 2, 7, 1'234'000, 567'000, 61'700'000}}};
   return status;
 }
 
@@ -49,9 +49,9 @@ TEST(FunctionStatus, IsWrittenAsKubernetesWritesStatuses) {
        "lastTransitionTime": "2026-03-01T12:00:01Z"}],
     "scaling": {"desired": 4, "reason": "31 busy slots of 20"},
     "lastFailure": {"time": "2026-03-01T11:59:59Z", "component": "runtime", "reason": "Crashed", "message": "SIGSEGV"},
-    "usage": {"invocations": 7, "wallMilliseconds": 1234, "cpuMilliseconds": 567,
+    "usage": {"invocations": 7, "wallMilliseconds": 1234, "cpuMilliseconds": 567, "memoryMegabyteSeconds": 61,
       "counted": [{"gateway": "gw-1", "instance": "i1", "life": 2, "invocations": 7, "wallMicroseconds": 1234000,
-                   "cpuMicroseconds": 567000}]}})"));
+                   "cpuMicroseconds": 567000, "memoryKilobyteMilliseconds": 61700000}]}})"));
 }
 
 TEST(FunctionStatus, IsTheSameTextAfterItWasReadBack) {

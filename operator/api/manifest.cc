@@ -12,6 +12,7 @@
 #include "operator/api/field_reader.h"
 #include "operator/api/function_spec.h"
 #include "operator/api/names.h"
+#include "operator/api/secret_manifest.h"
 #include "operator/api/yaml_document.h"
 
 namespace mayfly::op {
@@ -107,10 +108,28 @@ bool ReadKind(FieldReader& reader, ManifestDocument& document) {
   return false;
 }
 
+bool IsText(const YamlNode* node, std::string_view text) {
+  return node != nullptr && node->kind == YamlNode::Kind::kScalar && node->scalar == text;
+}
+
+// See ManifestDocument::doubtful.
+bool IsDoubtful(FieldReader& reader) {
+  const YamlNode* const api_version = reader.Find("apiVersion");
+  const YamlNode* const kind = reader.Find("kind");
+  if (api_version == nullptr || kind == nullptr) {
+    const YamlNode* const spec = reader.Find("spec");
+    if (spec == nullptr) return false;
+    return std::any_of(spec->entries.begin(), spec->entries.end(),
+                       [](const YamlEntry& entry) { return IsText(&entry.key, "artifact"); });
+  }
+  return (IsText(kind, "Function") || IsText(kind, "RuntimePool")) && !IsText(api_version, kApiVersion);
+}
+
 ManifestDocument ReadDocument(const YamlNode& node, const std::filesystem::path& file) {
   ManifestDocument document;
   MistakeList mistakes(file.string());
   FieldReader reader(node, "", mistakes);
+  document.doubtful = reader.is_map() && IsDoubtful(reader);
   if (reader.is_map() && ReadKind(reader, document)) {
     Function function;
     if (const YamlNode* metadata = reader.Find("metadata")) {
@@ -207,7 +226,8 @@ Manifest ParseManifest(std::string_view text, const std::filesystem::path& file)
     manifest.mistakes.push_back({file.string(), yaml.line, yaml.column, "", yaml.error});
     return manifest;
   }
-  std::erase_if(yaml.documents, [](const YamlNode& node) { return node.kind == YamlNode::Kind::kNull; });
+  std::erase_if(yaml.documents,
+                [](const YamlNode& node) { return node.kind == YamlNode::Kind::kNull || IsSecret(node); });
   for (const YamlNode& node : yaml.documents) manifest.documents.push_back(ReadDocument(node, file));
   RefuseDuplicates(manifest, yaml.documents, file);
   BoundMistakes(manifest);

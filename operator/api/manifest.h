@@ -39,10 +39,13 @@ struct ManifestDocument {
   std::vector<Mistake> mistakes;
   // An object of another API group, or one that is for clusters alone: a caller that reads a folder may pass over it.
   bool foreign = false;
+  // It looks like one of ours, and its apiVersion or kind says that it is not (a slip, most likely): who passes over it
+  // says so. Its mistakes are the sentence.
+  bool doubtful = false;
 };
 
 struct Manifest {
-  // In order; empty documents are left out.
+  // In order; empty documents are left out, and so are Secrets (secret_manifest.h).
   std::vector<ManifestDocument> documents;
   // Set if the file as a whole cannot be read: no YAML, too large. There are no documents then.
   std::vector<Mistake> mistakes;

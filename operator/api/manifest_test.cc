@@ -75,7 +75,14 @@ spec:
   timeout: 1m30s
   resources: {requests: {cpu: 500m, memory: 64Mi}, limits: {cpu: "2", memory: 1Gi, example.com/gpu: 1}}
   limits: {maxRequestBytes: 25Mi}
-  scaling: {minReplicas: 1, maxReplicas: 7, targetUtilization: 50, scaleToZeroAfter: 250ms}
+  scaling:
+    minReplicas: 1
+    maxReplicas: 7
+    targetUtilization: 50
+    scaleToZeroAfter: 250ms
+    schedules:
+    - {name: office, from: "0 8 * * MON-FRI", to: "0 18 * * MON-FRI", timeZone: Europe/Paris, minReplicas: 5}
+    - {name: nightly, from: "@daily", to: 2h30m, minReplicas: 2}
   retry: {maxAttempts: 5, minBackoff: 2s, maxBackoff: 10m, maxAge: 24h}
   triggers:
   - {name: api, http: {path: "/t/{id}/{rest...}", methods: [POST, PUT], host: "*.example.com"}}
@@ -99,6 +106,11 @@ spec:
   EXPECT_EQ(spec.scaling.max_replicas, 7);
   EXPECT_EQ(spec.scaling.target_utilization, 50);
   EXPECT_EQ(spec.scaling.scale_to_zero_after, milliseconds(250));
+  ASSERT_THAT(spec.scaling.schedules, SizeIs(2));
+  EXPECT_EQ(spec.scaling.schedules[0], (ScalingSchedule{"office", "0 8 * * MON-FRI", "0 18 * * MON-FRI",
+                                                        milliseconds(0), "Europe/Paris", 5}));
+  EXPECT_EQ(spec.scaling.schedules[1],
+            (ScalingSchedule{"nightly", "@daily", "", milliseconds(9'000'000), "", 2}));
   EXPECT_EQ(spec.retry.max_attempts, 5);
   EXPECT_EQ(spec.retry.min_backoff, seconds(2));
   EXPECT_EQ(spec.retry.max_backoff, seconds(600));

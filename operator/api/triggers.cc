@@ -8,63 +8,26 @@
 #include <map>
 #include <set>
 
+#include "operator/api/cron_trigger.h"
+#include "operator/api/event_policy.h"
+#include "operator/api/http_trigger.h"
+#include "operator/api/kafka_trigger.h"
 #include "operator/api/names.h"
+#include "operator/api/nats_trigger.h"
+#include "operator/api/postgres_trigger.h"
 #include "operator/api/spec_bounds.h"
+#include "operator/api/webhook_trigger.h"
 
 namespace mayfly::op {
 namespace {
 
-constexpr std::array<std::string_view, 7> kMethods = {"DELETE", "GET",  "HEAD", "OPTIONS",
-                                                      "PATCH",  "POST", "PUT"};
-
 // Kinds of the custom resource that this version does not serve yet: known, so that the answer is a better
 // one than "unknown field".
-constexpr std::array<std::string_view, 13> kNotServed = {"amqp",  "cron", "imap",   "kafka",       "mqtt",
-                                                         "mysql", "nats", "nfs",    "objectStore", "postgres",
-                                                         "redis", "sqs",  "webhook"};
+constexpr std::array<std::string_view, 8> kNotServed = {"amqp", "imap",        "mqtt",  "mysql",
+                                                        "nfs",  "objectStore", "redis", "sqs"};
 
-std::vector<std::string> ReadMethods(FieldReader& http, MistakeList& mistakes) {
-  std::vector<std::string> methods;
-  const std::vector<YamlNode>& items = http.List("methods", kMethods.size());
-  for (std::size_t n = 0; n < items.size(); n++) {
-    const std::string path = fmt::format("{}[{}]", http.PathOf("methods"), n);
-    std::string method;
-    if (!ReadText(items[n], path, mistakes, method)) continue;
-    if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {
-      const std::string nearest = NearestOf(method, {kMethods.begin(), kMethods.end()});
-      mistakes.Add(items[n], path,
-                   nearest.empty() ? fmt::format("{} is not a method that is served; use one of {}",
-                                                 Quote(method), fmt::join(kMethods, ", "))
-                                   : fmt::format("{} is not a method that is served; did you mean \"{}\"?",
-                                                 Quote(method), nearest));
-    } else if (std::find(methods.begin(), methods.end(), method) != methods.end()) {
-      mistakes.Add(items[n], path, fmt::format("{} is listed twice; keep one", Quote(method)));
-    } else {
-      methods.push_back(method);
-    }
-  }
-  return methods;
-}
-
-HttpTrigger ReadHttp(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
-  FieldReader http(node, path, mistakes);
-  HttpTrigger trigger;
-  if (http.Text("path", trigger.path)) {
-    const std::string wrong = CheckRoutePath(trigger.path);
-    if (!wrong.empty()) http.Wrong("path", wrong);
-  } else if (http.is_map() && http.Find("path") == nullptr) {
-    http.Wrong("path", "is missing; give the path to serve, as in path: /thumbnails");
-  }
-  if (http.Text("host", trigger.host)) {
-    const std::string wrong = CheckHost(trigger.host);
-    if (!wrong.empty()) http.Wrong("host", wrong);
-  }
-  trigger.methods = ReadMethods(http, mistakes);
-  http.Finish();
-  return trigger;
-}
-
-Trigger ReadTrigger(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
+Trigger ReadTrigger(const YamlNode& node, const std::string& path, const Retry& retry,
+                    MistakeList& mistakes) {
   FieldReader reader(node, path, mistakes);
   Trigger trigger;
   if (reader.Text("name", trigger.name)) {
@@ -78,19 +41,57 @@ Trigger ReadTrigger(const YamlNode& node, const std::string& path, MistakeList& 
     kinds.emplace_back("http");
     trigger.http = ReadHttp(*http, reader.PathOf("http"), mistakes);
   }
+  if (const YamlNode* cron = reader.Find("cron")) {
+    kinds.emplace_back("cron");
+    EventTrigger& event = trigger.event.emplace();
+    event.message.set_name(trigger.name);
+    *event.message.mutable_cron() = ReadCron(*cron, reader.PathOf("cron"), mistakes);
+  }
+  if (const YamlNode* nats = reader.Find("nats")) {
+    kinds.emplace_back("nats");
+    EventTrigger& event = trigger.event.emplace();
+    event.message.set_name(trigger.name);
+    ReadNats(*nats, reader.PathOf("nats"), mistakes, &event.message);
+  }
+  if (const YamlNode* kafka = reader.Find("kafka")) {
+    kinds.emplace_back("kafka");
+    EventTrigger& event = trigger.event.emplace();
+    event.message.set_name(trigger.name);
+    ReadKafka(*kafka, reader.PathOf("kafka"), mistakes, &event.message);
+  }
+  if (const YamlNode* postgres = reader.Find("postgres")) {
+    kinds.emplace_back("postgres");
+    EventTrigger& event = trigger.event.emplace();
+    event.message.set_name(trigger.name);
+    ReadPostgres(*postgres, reader.PathOf("postgres"), mistakes, &event.message);
+  }
+  if (const YamlNode* webhook = reader.Find("webhook")) {
+    kinds.emplace_back("webhook");
+    ReadWebhook(*webhook, reader.PathOf("webhook"), mistakes, &trigger);
+  }
   for (const std::string_view kind : kNotServed) {
-    const bool given = reader.Refuse(
-        kind, fmt::format("triggers of kind {} are not served by this version of Mayfly; use http", kind));
+    const bool given =
+        reader.Refuse(kind, fmt::format("triggers of kind {} are not served by this version "
+                                        "of Mayfly; use cron, http, kafka, nats, postgres or webhook",
+                                        kind));
     if (given) kinds.emplace_back(kind);
   }
   if (reader.is_map() && kinds.empty()) {
     const auto& entries = node.entries;
     const bool only_known = std::all_of(entries.begin(), entries.end(), [](const YamlEntry& entry) {
-      return entry.key.scalar == "name" || entry.key.scalar == "http";
+      const std::string& key = entry.key.scalar;
+      return key == "name" || key == "http" || key == "cron" || key == "kafka" || key == "nats" ||
+             key == "postgres" || key == "webhook" || IsEventPolicy(key);
     });
     // A kind of a newer version is not passed over: its events would be lost without a word.
     if (only_known || mistakes.unknown_fields() == UnknownFields::kIgnore)
       reader.Wrong("", "has no source of events; add one, as in http: {path: /thumbnails}");
+  }
+  if (trigger.http && !trigger.event) {
+    RefuseEventPolicy(reader);
+  } else {
+    v1::EventTrigger of_no_kind;
+    ReadEventPolicy(reader, retry, mistakes, trigger.event ? &trigger.event->message : &of_no_kind);
   }
   if (kinds.size() > 1) {
     reader.Wrong(kinds[1], fmt::format("has more than one source of events ({}); make a trigger of each",
@@ -111,13 +112,13 @@ bool SameRoute(const HttpTrigger& a, const HttpTrigger& b) {
 
 }  // namespace
 
-std::vector<Trigger> ReadTriggers(FieldReader& spec, MistakeList& mistakes) {
+std::vector<Trigger> ReadTriggers(FieldReader& spec, const Retry& retry, MistakeList& mistakes) {
   std::vector<Trigger> triggers;
   const std::vector<YamlNode>& items = spec.List("triggers", kMaxTriggers);
   std::map<std::string, std::size_t> names;
   for (std::size_t n = 0; n < items.size(); n++) {
     const std::string path = fmt::format("{}[{}]", spec.PathOf("triggers"), n);
-    Trigger trigger = ReadTrigger(items[n], path, mistakes);
+    Trigger trigger = ReadTrigger(items[n], path, retry, mistakes);
     if (!trigger.name.empty()) {
       const auto [first, is_new] = names.emplace(trigger.name, n);
       if (!is_new) {
@@ -130,7 +131,7 @@ std::vector<Trigger> ReadTriggers(FieldReader& spec, MistakeList& mistakes) {
          other++) {
       if (triggers[other].http && SameRoute(*triggers[other].http, *trigger.http)) {
         mistakes.Add(
-            items[n], path + ".http",
+            items[n], path + (trigger.event ? ".webhook" : ".http"),
             fmt::format("serves the same host, path and method as triggers[{}]; change one of them", other));
         break;
       }
@@ -141,7 +142,7 @@ std::vector<Trigger> ReadTriggers(FieldReader& spec, MistakeList& mistakes) {
 }
 
 std::vector<Trigger> EffectiveHttpTriggers(const Function& function) {
-  if (function.spec.triggers.empty()) return {{"http", HttpTrigger{"", "/" + function.name, {}}}};
+  if (function.spec.triggers.empty()) return {{"http", HttpTrigger{"", "/" + function.name, {}}, {}}};
   std::vector<Trigger> result;
   for (const Trigger& trigger : function.spec.triggers) {
     if (trigger.http) result.push_back(trigger);

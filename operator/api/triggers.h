@@ -8,10 +8,11 @@
 
 namespace mayfly::op {
 
-std::vector<Trigger> ReadTriggers(FieldReader& spec, MistakeList& mistakes);
+// `retry` is the function's, for triggers that have none of their own.
+std::vector<Trigger> ReadTriggers(FieldReader& spec, const Retry& retry, MistakeList& mistakes);
 
-// The HTTP triggers that the function is served by: its own, or, if it has no trigger of any kind, one named
-// "http" for all methods at "/NAME" on any host.
+// The triggers by which requests come to the function: its own, webhooks among them, or, if it has no trigger of any kind,
+// one named "http" for all methods at "/NAME" on any host.
 std::vector<Trigger> EffectiveHttpTriggers(const Function& function);
 
 }  // namespace mayfly::op

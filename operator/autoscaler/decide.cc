@@ -19,7 +19,10 @@ std::int32_t ReplicasFor(double demand, double per_replica) {
 
 struct Windows {
   double stable = 0;
+  double stable_seconds = 0;  // how much of the stable window is known
   double burst = 0;
+  // What both of the last two ticks have seen: how a burst looks before the burst window is full of it.
+  double sudden = 0;
   double peak = 0;
   // Every tick of the stable window was seen, and none of them is unknown.
   bool whole = false;
@@ -27,15 +30,12 @@ struct Windows {
 
 Windows Look(const SampleHistory& history, const ScalingRules& rules, base::MonotonicTime now) {
   Windows windows;
-  double stable_sum = 0;
-  double burst_sum = 0;
-  std::size_t stable_count = 0;
-  std::size_t burst_count = 0;
+  double stable_sum = 0, stable_seconds = 0;
+  double burst_sum = 0, burst_seconds = 0;
   bool all_known = true;
   // A sliding burst window: sum over (history[i].at - burst_window, history[i].at].
-  double sliding = 0;
+  double sliding_sum = 0, sliding_seconds = 0;
   std::size_t sliding_begin = 0;
-  std::size_t sliding_count = 0;
   for (std::size_t i = 0; i < history.size(); ++i) {
     const Sample& sample = history[i];
     if (sample.at > now || now - sample.at >= rules.stable_window) {
@@ -46,32 +46,74 @@ Windows Look(const SampleHistory& history, const ScalingRules& rules, base::Mono
       all_known = false;
       continue;
     }
-    stable_sum += sample.demand;
-    ++stable_count;
+    const double weighed = sample.demand * sample.seconds;
+    stable_sum += weighed;
+    stable_seconds += sample.seconds;
     if (now - sample.at < rules.burst_window) {
-      burst_sum += sample.demand;
-      ++burst_count;
+      burst_sum += weighed;
+      burst_seconds += sample.seconds;
     }
-    sliding += sample.demand;
-    ++sliding_count;
+    sliding_sum += weighed;
+    sliding_seconds += sample.seconds;
     while (sample.at - history[sliding_begin].at >= rules.burst_window) {
-      if (history[sliding_begin].known) {
-        sliding -= history[sliding_begin].demand;
-        --sliding_count;
-      }
-      ++sliding_begin;
+      const Sample& oldest = history[sliding_begin++];
+      if (!oldest.known) continue;
+      sliding_sum -= oldest.demand * oldest.seconds;
+      sliding_seconds -= oldest.seconds;
     }
-    windows.peak = std::max(windows.peak, sliding / static_cast<double>(sliding_count));
+    windows.peak = std::max(windows.peak, sliding_sum / sliding_seconds);
   }
-  if (stable_count > 0) windows.stable = stable_sum / static_cast<double>(stable_count);
-  if (burst_count > 0) windows.burst = burst_sum / static_cast<double>(burst_count);
+  if (history.size() >= 2) {
+    const Sample& last = history[history.size() - 1];
+    const Sample& before = history[history.size() - 2];
+    if (last.known && before.known && now - before.at < rules.burst_window)
+      windows.sudden = std::min(last.demand, before.demand);
+  }
+  if (stable_seconds > 0) windows.stable = stable_sum / stable_seconds;
+  if (burst_seconds > 0) windows.burst = burst_sum / burst_seconds;
+  windows.burst = std::max(windows.burst, windows.sudden);
   // A tenth may be missing: ticks come late on a busy machine.
-  windows.whole = all_known && static_cast<double>(stable_count) >=
-                                   0.9 * static_cast<double>(rules.stable_window / rules.tick);
+  windows.whole = all_known && stable_seconds >= 0.9 * Seconds(rules.stable_window);
+  windows.stable_seconds = std::min(stable_seconds, Seconds(rules.stable_window));
   return windows;
 }
 
+// Which trigger's backlog needs most, and whether all of them are known.
+struct Backlogs {
+  const TriggerLoad* most = nullptr;
+  double per_replica = 1;
+  std::int32_t replicas = 0;
+  const TriggerLoad* unknown = nullptr;
+};
+
+Backlogs LookAt(const std::vector<TriggerLoad>& triggers, const ScalingSpec& spec) {
+  Backlogs backlogs;
+  for (const TriggerLoad& trigger : triggers) {
+    if (!trigger.known) backlogs.unknown = &trigger;
+    if (trigger.waiting == 0) continue;
+    const double per_replica = spec.BacklogPerReplica(trigger.trigger);
+    const std::int32_t replicas = ReplicasFor(static_cast<double>(trigger.waiting), per_replica);
+    if (replicas > backlogs.replicas) backlogs = {&trigger, per_replica, replicas, backlogs.unknown};
+  }
+  return backlogs;
+}
+
+std::string Waiting(const Backlogs& backlogs) {
+  return fmt::format("{} events wait or are unsettled at trigger {}", backlogs.most->waiting,
+                     backlogs.most->trigger);
+}
+
 }  // namespace
+
+double ScalingSpec::BacklogPerReplica(const std::string& trigger) const {
+  const auto found = backlog_per_replica.find(trigger);
+  return std::max(1.0, found == backlog_per_replica.end() ? static_cast<double>(slots) : found->second);
+}
+
+bool Load::events() const {
+  return std::any_of(triggers.begin(), triggers.end(),
+                     [](const TriggerLoad& trigger) { return trigger.waiting > 0 || !trigger.known; });
+}
 
 double ScalingSpec::TargetPerReplica() const {
   return std::max(0.01, static_cast<double>(slots) * target_utilization / 100.0);
@@ -104,6 +146,16 @@ Decision Decide(const Load& load, const ScalingSpec& spec, const ScalingRules& r
                      .recent_peak = windows.peak,
                      .target_per_replica = target,
                      .current = current};
+  const Backlogs backlogs = LookAt(load.triggers, spec);
+  if (backlogs.most != nullptr) {
+    decision.inputs.trigger = backlogs.most->trigger;
+    decision.inputs.backlog = backlogs.most->waiting;
+    decision.inputs.backlog_per_replica = backlogs.per_replica;
+  }
+  if (load.floor.replicas > 0) {
+    decision.inputs.schedule = load.floor.schedule;
+    decision.inputs.scheduled = load.floor.replicas;
+  }
   const auto decide = [&](std::int32_t desired, const char* reason, std::string message) {
     decision.desired = desired;
     decision.reason = reason;
@@ -118,7 +170,13 @@ Decision Decide(const Load& load, const ScalingSpec& spec, const ScalingRules& r
 
   if (current == 0 && demand > 0) {
     decide(1, "FromZero", fmt::format("{:.0f} waiting or running, and no replica", demand));
-  } else if (current > 0 && load.demand == 0.0 && now - load.last_active >= spec.scale_to_zero_after) {
+  } else if (current == 0 && backlogs.replicas > 0) {
+    decide(1, "FromZero", Waiting(backlogs) + ", and no replica");
+  } else if (current > 0 && backlogs.replicas > current && backlogs.replicas >= std::max(stable, burst)) {
+    decide(std::min(backlogs.replicas, growth_limit), "Backlog",
+           fmt::format("{}; one replica is for {:.0f}", Waiting(backlogs), backlogs.per_replica));
+  } else if (current > 0 && load.demand == 0.0 && !load.events() &&
+             now - load.last_active >= spec.scale_to_zero_after) {
     decide(0, "Idle",
            fmt::format("nothing ran or waited for {:.0f} s (scaleToZeroAfter is {:.0f} s)",
                        Seconds(now - load.last_active), Seconds(spec.scale_to_zero_after)));
@@ -130,11 +188,19 @@ Decision Decide(const Load& load, const ScalingSpec& spec, const ScalingRules& r
   } else if (current > 0 && stable > current) {
     decide(std::min(stable, growth_limit), "Stable",
            fmt::format("{:.1f} concurrent over {:.0f} s; one replica should have {:.1f}", windows.stable,
-                       Seconds(rules.stable_window), target));
+                       windows.stable_seconds, target));
   } else if (!load.demand.has_value()) {
-    decide(current, "Unknown", "a gateway has not told its demand for a while, so nothing is taken away");
-  } else if (current > 1 && ReplicasFor(windows.peak * rules.shrink_slack, target) < current) {
-    const std::int32_t enough = std::max(1, ReplicasFor(windows.peak * rules.shrink_reserve, target));
+    decide(current, "Unknown",
+           "no gateway has told its demand yet, or one has not for a while, so nothing is taken away");
+  } else if (current > 0 && backlogs.unknown != nullptr) {
+    const std::string& why = backlogs.unknown->why_unknown;
+    decide(current, "Unknown",
+           fmt::format("how many events wait at trigger {} is not known{}, so nothing is taken away",
+                       backlogs.unknown->trigger, why.empty() ? "" : " (" + why + ")"));
+  } else if (current > 1 && current > backlogs.replicas &&
+             ReplicasFor(windows.peak * rules.shrink_slack, target) < current) {
+    const std::int32_t enough =
+        std::max({1, backlogs.replicas, ReplicasFor(windows.peak * rules.shrink_reserve, target)});
     if (!windows.whole) {
       decide(current, "NoHistory",
              fmt::format("fewer would do, but the last {:.0f} s are not all known",
@@ -150,15 +216,23 @@ Decision Decide(const Load& load, const ScalingSpec& spec, const ScalingRules& r
     }
   } else if (current == 0) {
     decide(0, "Idle", "nothing runs or waits");
+  } else if (backlogs.most != nullptr) {
+    decide(current, "Steady",
+           fmt::format("{}, and suit {} replica{}; one is for {:.0f}", Waiting(backlogs), current,
+                       current == 1 ? "" : "s", backlogs.per_replica));
   } else {
-    decide(
-        current, "Steady",
-        fmt::format("{:.1f} concurrent over {:.0f} s suit {} replica{}; one should have {:.1f}",
-                    windows.stable, Seconds(rules.stable_window), current, current == 1 ? "" : "s", target));
+    decide(current, "Steady",
+           fmt::format("{:.1f} concurrent over {:.0f} s suit {} replica{}; one should have {:.1f}",
+                       windows.stable, windows.stable_seconds, current, current == 1 ? "" : "s", target));
   }
 
   if (decision.desired > most) {
     decide(most, "AtMaximum", fmt::format("{}; maxReplicas is {}", decision.message, spec.max_replicas));
+  } else if (const std::int32_t scheduled = std::min(load.floor.replicas, most);
+             decision.desired < scheduled && spec.min_replicas < scheduled) {
+    decide(scheduled, "Scheduled",
+           fmt::format("{}; schedule {} keeps {} until {}", decision.message, load.floor.schedule, scheduled,
+                       absl::FormatTime("%Y-%m-%dT%H:%M:%S%Ez", load.floor.until, load.floor.zone)));
   } else if (decision.desired < spec.min_replicas) {
     decide(spec.min_replicas, "AtMinimum",
            fmt::format("{}; minReplicas is {}", decision.message, spec.min_replicas));

@@ -11,12 +11,14 @@
 //   window,
 //                         only if a quarter of the replicas would be too many, by half at most, and every ten
 //                         seconds at most. So noise of ±10 % never makes it shrink after it grew
-//   burst                 replaces Knative's panic mode: if the load of the last seconds takes every slot,
-//   those seconds
-//                         decide instead of the stable window
-//   zero                  only when nothing was busy or held for scaleToZeroAfter. From zero it goes to one
-//   at once;
-//                         what one replica cannot take is seen a tick later
+//   burst                 replaces Knative's panic mode: if the load of the last seconds takes every slot, those
+//                         seconds decide instead of the stable window; or the last two ticks, if both say more
+//   backlog               events that wait at a trigger's source, or are unsettled, need replicas of their own accord:
+//                         the trigger that needs most decides if that is more. While a source does not say how many
+//                         wait, nothing is taken away
+//   schedules             in a window of time the floor is higher; what is below it waits for nothing
+//   zero                  only when nothing was busy or held for scaleToZeroAfter, and nothing waits or is unsettled.
+//                         From zero it goes to one at once; what one replica cannot take is seen a tick later
 //
 // Pure and thread-free: time and history are arguments. Cost: O(samples), at most 32.
 #pragma once
@@ -25,10 +27,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
+#include "operator/autoscaler/floor_schedule.h"
 
 namespace mayfly::op {
 
@@ -38,7 +43,8 @@ struct ScalingRules {
   std::chrono::nanoseconds stable_window = std::chrono::seconds(30);
   std::chrono::nanoseconds burst_window = std::chrono::seconds(6);
   std::chrono::nanoseconds shrink_interval = std::chrono::seconds(10);
-  double most_growth = 10.0;    // per tick, as a factor
+  std::chrono::nanoseconds drain = std::chrono::seconds(4);  // in which what waits should be gone
+  double most_growth = 10.0;                                 // per tick, as a factor
   double shrink_slack = 1.25;   // shrink only if the load, times this, would fit in fewer replicas
   double shrink_reserve = 1.1;  // … and then to what the load, times this, needs
 };
@@ -50,16 +56,21 @@ struct ScalingSpec {
   std::int32_t target_utilization = 70;  // percent
   std::int32_t slots = 10;               // per replica
   std::chrono::nanoseconds scale_to_zero_after = std::chrono::seconds(60);
+  // How many waiting events one replica is for, by trigger; for others, as many as it has slots.
+  std::map<std::string, double> backlog_per_replica{};
+  std::vector<FloorSchedule> schedules{};  // Load::floor is what they say now
 
+  double BacklogPerReplica(const std::string& trigger) const;
   // The concurrent invocations that one replica should have.
   double TargetPerReplica() const;
 };
 
-// The mean demand (busy + held) over one tick that ended at `at`.
+// The mean demand over one tick that ended at `at` and took `seconds`: what ran, and what waited by its worth (service_time.h).
 struct Sample {
   base::MonotonicTime at;
   double demand = 0;
   bool known = true;
+  double seconds = 1;  // the first one of a function that has just become active is short
 };
 
 // The last samples, oldest first. A ring of fixed size: 32 ticks.
@@ -78,6 +89,14 @@ class SampleHistory {
   std::size_t size_ = 0;
 };
 
+// What waits for one trigger, over all gateways.
+struct TriggerLoad {
+  std::string trigger;
+  std::uint64_t waiting = 0;  // as far as it is known
+  bool known = true;
+  std::string why_unknown;  // the source's words; may be empty
+};
+
 // All that a decision looks at.
 struct Load {
   SampleHistory history{};
@@ -88,6 +107,11 @@ struct Load {
   // The last instant at which anything was busy or held, or at which that was not known.
   base::MonotonicTime last_active{};
   std::optional<base::MonotonicTime> last_shrink{};
+  std::vector<TriggerLoad> triggers{};
+  ScheduledFloor floor{};
+
+  // Whether an event waits, or may wait, for all that is known.
+  bool events() const;
 };
 
 struct DecisionInputs {
@@ -98,11 +122,18 @@ struct DecisionInputs {
   double recent_peak = 0;  // the highest burst window within the stable window
   double target_per_replica = 0;
   std::int32_t current = 0;
+  // The trigger whose backlog needs most replicas; "": nothing waits.
+  std::string trigger{};
+  std::uint64_t backlog = 0;
+  double backlog_per_replica = 0;
+  // The schedule whose window is open; "": none.
+  std::string schedule{};
+  std::int32_t scheduled = 0;  // its floor
 };
 
 struct Decision {
   std::int32_t desired = 0;
-  // One CamelCase word: FromZero, Stable, Burst, Steady, Shrink, Idle, Unknown, WithinBounds, …
+  // One CamelCase word: FromZero, Stable, Burst, Backlog, Steady, Shrink, Idle, Scheduled, Unknown, …
   std::string reason;
   // A sentence for status and `mayfly why`.
   std::string message;

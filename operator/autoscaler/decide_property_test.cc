@@ -77,6 +77,16 @@ RC_GTEST_PROP(DecidePropertyTest, StaysWithinTheBounds, ()) {
   RC_ASSERT(decision.desired <= std::max(spec.min_replicas, spec.max_replicas));
 }
 
+RC_GTEST_PROP(DecidePropertyTest, WantsWhatItWouldWantWithoutAScheduleOrTheSchedulesFloorIfThatIsMore, ()) {
+  const ScalingSpec spec = AnySpec();
+  Load load = LoadOf(AnyDemand(*rc::gen::inRange(0, 32)), *rc::gen::inRange(0, 300), kStart);
+  const std::int32_t without = Decide(load, spec, ScalingRules(), kStart).desired;
+  load.floor.replicas = *rc::gen::inRange(0, 250);
+  const std::int32_t most = std::max(spec.min_replicas, spec.max_replicas);
+  RC_ASSERT(Decide(load, spec, ScalingRules(), kStart).desired ==
+            std::max(without, std::min(load.floor.replicas, most)));
+}
+
 RC_GTEST_PROP(DecidePropertyTest, WantsNoFewerForMoreLoad, ()) {
   ScalingSpec spec = AnySpec();
   const auto demand = AnyDemand(*rc::gen::inRange(1, 32));

@@ -51,6 +51,123 @@ TEST_F(ScalerTest, GoesFromZeroToOneWithTheReportAndNotWithTheTick) {
   EXPECT_THAT(scaler_.Observe(Report("g", "a/f", 0, 2)), IsEmpty());
 }
 
+// From 02:00 to 02:10 of each day, by a clock that begins at 01:00.
+ScalingSpec AtTwo() {
+  ScalingSpec spec{.max_replicas = 4, .scale_to_zero_after = 30s};
+  spec.schedules.push_back({.name = "early",
+                            .from = base::CronSchedule::Parse("0 2 * * *").value(),
+                            .to = base::CronSchedule::Parse("10 2 * * *").value(),
+                            .length = {},
+                            .zone = absl::UTCTimeZone(),
+                            .min_replicas = 3});
+  return spec;
+}
+
+TEST_F(ScalerTest, OpensAndClosesTheWindowsOfAFunctionAtRest) {
+  EXPECT_EQ(scaler_.Configure("a/f", AtTwo()), 0);
+  scaler_.Observe(Report("g", "a/f", 0, 0));
+  clock_.Advance(59min + 58s);
+  EXPECT_THAT(scaler_.Tick(), IsEmpty());
+  EXPECT_EQ(scaler_.active(), 0u) << "nothing to do before it opens";
+  clock_.Advance(2s);
+  EXPECT_THAT(scaler_.Tick(), ElementsAre("a/f"));
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 3);
+  EXPECT_EQ(scaler_.Latest("a/f")->reason, "Scheduled");
+  for (int second = 0; second < 599; ++second) {
+    clock_.Advance(1s);
+    EXPECT_THAT(scaler_.Tick(), IsEmpty()) << second;
+  }
+  clock_.Advance(1s);
+  EXPECT_THAT(scaler_.Tick(), ElementsAre("a/f"));
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 0) << "nobody has asked for it in ten minutes";
+  clock_.Advance(1s);
+  scaler_.Tick();
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(ScalerTest, AScheduleThatComesWithinItsWindowHoldsAtOnceAndOneThatGoesDoesNot) {
+  EXPECT_EQ(scaler_.Configure("a/f", {.max_replicas = 4, .scale_to_zero_after = 30s}), 0);
+  scaler_.Observe(Report("g", "a/f", 0, 0));
+  clock_.Advance(1h + 5min);
+  EXPECT_EQ(scaler_.Configure("a/f", AtTwo()), 3);
+  EXPECT_EQ(scaler_.Configure("a/f", {.max_replicas = 4, .scale_to_zero_after = 30s}), 3)
+      << "until the next tick";
+  EXPECT_EQ(Run(31, 0), 0);
+}
+
+v1::GatewayReport Backlog(const std::string& gateway, std::uint64_t backlog, std::uint64_t unsettled = 0) {
+  v1::GatewayReport report;
+  report.set_gateway(gateway);
+  v1::TriggerReport& trigger = *report.add_triggers();
+  trigger.set_function("a/f");
+  trigger.set_trigger("orders");
+  trigger.set_kind(v1::TriggerReport::BACKLOG_VALUE);
+  trigger.set_backlog(backlog);
+  trigger.set_unsettled(unsettled);
+  return report;
+}
+
+TEST_F(ScalerTest, GoesFromZeroToOneWithABacklogAndNotWithTheTick) {
+  EXPECT_EQ(scaler_.Configure("a/f", {}), 0);
+  EXPECT_THAT(scaler_.Observe(Backlog("g", 0)), IsEmpty());
+  EXPECT_THAT(scaler_.Observe(Backlog("g", 1)), ElementsAre("a/f"));
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 1);
+}
+
+TEST_F(ScalerTest, AnswersABacklogThatCameBeforeTheManifest) {
+  scaler_.Observe(Backlog("g", 1));
+  EXPECT_EQ(scaler_.Configure("a/f", {}), 1);
+}
+
+TEST_F(ScalerTest, FollowsABacklogUpAndToZeroOnceItIsSettled) {
+  scaler_.Configure("a/f", {});
+  for (int i = 0; i < 3; ++i) {
+    scaler_.Observe(Backlog("g", 100));
+    clock_.Advance(1s);
+    scaler_.Tick();
+  }
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 10);
+  EXPECT_EQ(scaler_.Latest("a/f")->inputs.trigger, "orders");
+  // All but what a handler has: that one is not settled yet.
+  for (int i = 0; i < 120; ++i) {
+    scaler_.Observe(Backlog("g", 0, 1));
+    clock_.Advance(1s);
+    scaler_.Tick();
+  }
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 1);
+  scaler_.Observe(Backlog("g", 0));
+  EXPECT_EQ(Run(59, -1), 1);
+  EXPECT_EQ(Run(2, -1), 0);
+  EXPECT_EQ(scaler_.active(), 0u);
+}
+
+TEST_F(ScalerTest, HoldsWhileABacklogIsNotToldAnyMore) {
+  scaler_.Configure("a/f", {});
+  for (int i = 0; i < 2; ++i) {
+    scaler_.Observe(Backlog("g", 50));
+    clock_.Advance(1s);
+    scaler_.Tick();
+  }
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 5);
+  EXPECT_EQ(Run(300, -1), 5) << "silent, and it had said that some wait";
+  v1::GatewayReport unknown = Backlog("g", 0);
+  unknown.mutable_triggers(0)->set_kind(v1::TriggerReport::BACKLOG_ERROR);
+  scaler_.Observe(unknown);
+  EXPECT_EQ(Run(300, -1), 5);
+  EXPECT_EQ(scaler_.Latest("a/f")->reason, "Unknown");
+}
+
+TEST_F(ScalerTest, OfOneTriggerAtSeveralGatewaysTheLargestBacklogCounts) {
+  scaler_.Configure("a/f", {});
+  for (int i = 0; i < 2; ++i) {
+    scaler_.Observe(Backlog("g1", 30));
+    scaler_.Observe(Backlog("g2", 20));
+    clock_.Advance(1s);
+    scaler_.Tick();
+  }
+  EXPECT_EQ(scaler_.Latest("a/f")->desired, 3);
+}
+
 TEST_F(ScalerTest, AnswersDemandThatCameBeforeTheManifest) {
   scaler_.Observe(Report("g", "a/f", 0, 1));
   EXPECT_EQ(scaler_.Configure("a/f", {}), 1);

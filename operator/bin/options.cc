@@ -71,6 +71,15 @@ std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) 
   app.add_option("--tls-spread-seconds", spread_seconds,
                  "How long a changed Secret takes to reach every process, at most")
       ->needs(authority);
+  const auto external_tls = app.add_option("--external-scaler-tls", options.external_scaler_tls,
+                                           "Folder of tls.crt, tls.key and ca.crt for that: its name is what "
+                                           "KEDA dials, ca.crt is whom it believes");
+  app.add_option("--external-scaler", options.external_scaler_address,
+                 "Where KEDA's external scalers dial: HOST:PORT (default: nowhere)")
+      ->needs(external_tls);
+  app.add_option("--external-scaler-client", options.external_scaler_client,
+                 "The name that KEDA's certificate must have")
+      ->capture_default_str();
   app.add_option("--workers", options.workers, "Functions reconciled at once")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();

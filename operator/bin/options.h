@@ -19,6 +19,10 @@ struct ProgramOptions {
   // TLS with gateways and runtimes: from an authority of its own (certificates.authority), or as in tls_folder. Neither: none.
   CertificateKeeperOptions certificates;
   std::string tls_folder;
+  // Where KEDA dials; "": nowhere. With certificates of its own, and the name that is in KEDA's.
+  std::string external_scaler_address;
+  std::string external_scaler_tls;
+  std::string external_scaler_client = "keda.mayfly.internal";
   std::string control_address = "0.0.0.0:9443";
   std::string admin_address;
   std::string base_url;

@@ -35,6 +35,10 @@ void ControlHub::Publish(const v1::RouteUpdate& update) {
       routes_.erase(function);
       for (const auto& stream : streams_) stream->Note(function);
     }
+    if (update.has_standby()) {
+      standby_ = update.standby();
+      for (const auto& stream : streams_) stream->NoteStandby();
+    }
     if (!open_) return;
     streams.assign(streams_.begin(), streams_.end());
   }
@@ -84,10 +88,12 @@ bool ControlHub::Fill(const std::function<Wanted()>& take, v1::RouteUpdate& upda
   const std::lock_guard lock(mutex_);
   if (!open_) return false;
   const Wanted wanted = take();
-  if (!wanted.snapshot && wanted.functions.empty()) return false;
+  if (!wanted.snapshot && !wanted.standby && wanted.functions.empty()) return false;
   update.set_version(version_);
   update.set_epoch(epoch_);
   update.set_snapshot(wanted.snapshot);
+  if (wanted.standby || (wanted.snapshot && standby_.replicas_size() > 0))
+    *update.mutable_standby() = standby_;
   if (wanted.snapshot) {
     for (const auto& [function, route] : routes_) *update.add_upsert() = *route;
   } else {

@@ -27,6 +27,8 @@ class ControlStream {
   virtual ~ControlStream() = default;
   // The route of `function` changed. Called with the hub's mutex.
   virtual void Note(const std::string& function) = 0;
+  // Which replicas stand by has changed. Called with the hub's mutex.
+  virtual void NoteStandby() = 0;
   // Writes what there is to write, unless a write is under way. Called without any lock.
   virtual void Flush() = 0;
   // Ends the stream: another one of the same gateway has come. Called without any lock.
@@ -50,7 +52,8 @@ class ControlHub {
   // mutex.
   struct Wanted {
     bool snapshot = false;
-    std::set<std::string> functions;
+    std::set<std::string> functions{};
+    bool standby = false;
   };
   bool Fill(const std::function<Wanted()>& take, v1::RouteUpdate& update);
 
@@ -81,6 +84,7 @@ class ControlHub {
   std::condition_variable_any wake_;
   // Guarded by mutex_:
   std::unordered_map<std::string, std::shared_ptr<const v1::FunctionRoute>> routes_;
+  v1::Standby standby_;
   std::uint64_t epoch_ = 0;
   std::uint64_t version_ = 0;
   bool open_ = false;

@@ -41,6 +41,11 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
     if (!snapshot_) changed_.insert(function);
   }
 
+  void NoteStandby() override {
+    const std::lock_guard lock(mutex_);
+    if (!snapshot_) standby_changed_ = true;
+  }
+
   void Flush() override {
     for (;;) {
       {
@@ -57,7 +62,9 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
       const bool any = hub_.Fill(
           [this] {
             const std::lock_guard lock(mutex_);
-            return ControlHub::Wanted{std::exchange(snapshot_, false), std::exchange(changed_, {})};
+            return ControlHub::Wanted{.snapshot = std::exchange(snapshot_, false),
+                                      .functions = std::exchange(changed_, {}),
+                                      .standby = std::exchange(standby_changed_, false)};
           },
           update_);
       if (any) return StartWrite(&update_);
@@ -123,6 +130,7 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
   // Guarded by mutex_:
   bool snapshot_ = true;  // all is to be sent
   std::set<std::string> changed_;
+  bool standby_changed_ = false;
   bool writing_ = false;
   bool again_ = false;  // Flush() came while writing_
   std::optional<grpc::Status> end_;

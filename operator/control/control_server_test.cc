@@ -108,6 +108,29 @@ TEST_F(ControlServerTest, SendsWhatChangedSince) {
   EXPECT_EQ(update.remove(0), "a");
 }
 
+TEST_F(ControlServerTest, SaysWhatStandsByAtFirstAndWhenThatChanges) {
+  const auto standby = [](std::uint64_t version, const std::string& address) {
+    v1::RouteUpdate update = Routes(version, {});
+    if (update.mutable_standby(); !address.empty())
+      update.mutable_standby()->add_replicas()->set_address(address);
+    return update;
+  };
+  server_->Publish(standby(1, "ipv4:10.0.0.7:9000"));
+  server_->Open();
+  Gateway gateway(server_->address(), "gw-1");
+  v1::RouteUpdate update = gateway.Read();
+  EXPECT_TRUE(update.snapshot());
+  ASSERT_EQ(update.standby().replicas_size(), 1);
+  EXPECT_EQ(update.standby().replicas(0).address(), "ipv4:10.0.0.7:9000");
+  server_->Publish(Routes(2, {"a"}));
+  EXPECT_FALSE(gateway.Read().has_standby()) << "it is as it was";
+  server_->Publish(standby(3, ""));
+  update = gateway.Read();
+  EXPECT_TRUE(update.has_standby());
+  EXPECT_EQ(update.standby().replicas_size(), 0);
+  EXPECT_EQ(update.version(), 3u);
+}
+
 TEST_F(ControlServerTest, MergesForAGatewayThatReadsSlowlyAndMissesNothing) {
   server_->Open();
   server_->Publish(Routes(1, {"f0"}));

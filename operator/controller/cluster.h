@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +68,13 @@ struct FunctionObject {
   std::string replica_template = {};
   // As it was last written, by whatever operator; nothing if it never was, or the cluster keeps none.
   std::optional<FunctionStatus> status = {};
+  // Another number whenever the cluster knows that a Secret of the function's namespace has changed; always 0 if it is
+  // not told of such changes.
+  std::uint64_t secrets_version = 0;
 };
+
+// The values of a Secret, by key: in no log, status, metric or error.
+using SecretData = std::map<std::string, std::string>;
 
 struct EventRecord {
   std::string function;
@@ -90,6 +97,10 @@ class Cluster {
   virtual std::vector<std::string> Functions() const = 0;
   // kNotFound if it is gone.
   virtual absl::StatusOr<FunctionObject> GetFunction(const std::string& function) const = 0;
+
+  // The Secret `name` of the namespace `space`. May block for some seconds. kNotFound, kPermissionDenied and
+  // kInvalidArgument are final until somebody mends it, and say for people how; after another error it is as it was.
+  virtual absl::StatusOr<SecretData> GetSecret(const std::string& space, const std::string& name) const = 0;
 
   virtual std::vector<Replica> Replicas(const std::string& function) const = 0;
   // Starts a replica for `function` and returns its name at once; Watch tells when it runs or failed.

@@ -6,25 +6,27 @@
 namespace mayfly::op {
 namespace {
 
-prometheus::Counter& OutcomeCounter(base::Metrics& metrics, const char* outcome) {
-  return metrics.Counter("mayfly_operator_reconcile_total", "Reconciles of a function, by how they ended.",
-                         {{"outcome", outcome}});
+prometheus::Counter& OutcomeCounter(base::Metrics& metrics, const std::string& kind, const char* outcome) {
+  return metrics.Counter("mayfly_operator_reconcile_total",
+                         "Reconciles of functions and pools, by how they ended.",
+                         {{"kind", kind}, {"outcome", outcome}});
 }
 
 }  // namespace
 
-Controller::Controller(std::string name, WorkQueue& queue, base::Metrics& metrics, const base::Clock& clock,
-                       std::function<Result(const std::string&)> reconcile)
+Controller::Controller(std::string name, const std::string& kind, WorkQueue& queue, base::Metrics& metrics,
+                       const base::Clock& clock, std::function<Result(const std::string&)> reconcile)
     : name_(std::move(name)),
       queue_(queue),
       clock_(clock),
       reconcile_(std::move(reconcile)),
-      done_(OutcomeCounter(metrics, "done")),
-      retried_(OutcomeCounter(metrics, "retried")),
-      refused_(OutcomeCounter(metrics, "failed")),
-      depth_(metrics.Gauge("mayfly_operator_queue_depth", "Functions that wait to be reconciled.")),
-      duration_(metrics.Histogram("mayfly_operator_reconcile_seconds", "How long one reconcile took.", {},
-                                  base::Metrics::LatencyBuckets())) {}
+      done_(OutcomeCounter(metrics, kind, "done")),
+      retried_(OutcomeCounter(metrics, kind, "retried")),
+      refused_(OutcomeCounter(metrics, kind, "failed")),
+      depth_(metrics.Gauge("mayfly_operator_queue_depth", "Functions and pools that wait to be reconciled.",
+                           {{"kind", kind}})),
+      duration_(metrics.Histogram("mayfly_operator_reconcile_seconds", "How long one reconcile took.",
+                                  {{"kind", kind}}, base::Metrics::LatencyBuckets())) {}
 
 Controller::~Controller() { Stop(); }
 

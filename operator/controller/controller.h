@@ -53,9 +53,10 @@ class Result {
 
 class Controller {
  public:
-  // All that is referred to must outlive the controller. `name` names the threads.
-  Controller(std::string name, WorkQueue& queue, base::Metrics& metrics, const base::Clock& clock,
-             std::function<Result(const std::string& key)> reconcile);
+  // All that is referred to must outlive the controller. `name` names the threads; metrics tell controllers apart by
+  // `kind`, what their keys are of: "function".
+  Controller(std::string name, const std::string& kind, WorkQueue& queue, base::Metrics& metrics,
+             const base::Clock& clock, std::function<Result(const std::string& key)> reconcile);
   // Stops.
   ~Controller();
 

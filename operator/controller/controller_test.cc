@@ -17,7 +17,7 @@ class ControllerTest : public testing::Test {
   WorkQueue queue_{clock_, {.first = 100ms, .longest = 1s}};
   Result next_ = Result::Done();
   int runs_ = 0;
-  Controller controller_{"test", queue_, metrics_, clock_, [this](const std::string&) {
+  Controller controller_{"test", "function", queue_, metrics_, clock_, [this](const std::string&) {
                            ++runs_;
                            return next_;
                          }};
@@ -59,7 +59,8 @@ TEST_F(ControllerTest, LetsAKeyRestWhoseErrorIsTerminal) {
   EXPECT_TRUE(controller_.RunOne());
   clock_.Advance(1h);
   EXPECT_FALSE(controller_.RunOne());
-  EXPECT_NE(metrics_.Text().find("mayfly_operator_reconcile_total{outcome=\"failed\"} 1"), std::string::npos);
+  EXPECT_NE(metrics_.Text().find("mayfly_operator_reconcile_total{kind=\"function\",outcome=\"failed\"} 1"),
+            std::string::npos);
 }
 
 TEST(ControllerThreadsTest, NeverReconcilesOneKeyOnTwoThreads) {
@@ -70,7 +71,7 @@ TEST(ControllerThreadsTest, NeverReconcilesOneKeyOnTwoThreads) {
   for (int i = 0; i < 8; ++i) inside["key" + std::to_string(i)] = 0;
   std::atomic<bool> clash = false;
   std::atomic<int> runs = 0;
-  Controller controller("test", queue, metrics, clock, [&](const std::string& key) {
+  Controller controller("test", "function", queue, metrics, clock, [&](const std::string& key) {
     if (++inside.at(key) != 1) clash = true;
     const bool again = ++runs < 2000;
     --inside.at(key);

@@ -232,19 +232,42 @@ std::set<std::string> LocalCluster::ReadFile(const std::string& path) {
   } else {
     seen_.erase(path);
   }
-  absl::StatusOr<std::vector<ManifestEntry>> entries =
+  absl::StatusOr<ManifestFile> file =
       ReadManifest(path, std::find(roots_.begin(), roots_.end(), path) != roots_.end());
-  if (!entries.ok()) {
+  if (!file.ok()) {
     retry_.insert(path);
     seen_.erase(path);
     return {};
   }
+  for (const std::string& warning : file->warnings)
+    base::log::Warn("a document that looks like a manifest is passed over", {{"why", warning}});
   const std::lock_guard lock(mutex_);
-  std::set<std::string> touched = index_.Replace(path, *std::move(entries));
+  std::set<std::string> touched = index_.Replace(path, std::move(file->entries));
+  touched.merge(ReplaceSecrets(path, std::move(file->secrets)));
   for (const std::string& key : touched) {
     if (index_.Find(key) == nullptr) statuses_.erase(key);
   }
   return touched;
+}
+
+std::set<std::string> LocalCluster::ReplaceSecrets(const std::string& path,
+                                                   std::vector<SecretManifest> secrets) {
+  const auto found = secrets_.find(path);
+  if (found == secrets_.end() ? secrets.empty() : found->second == secrets) return {};
+  ++secrets_version_;
+  if (secrets.empty()) {
+    secrets_.erase(path);
+  } else {
+    secrets_[path] = std::move(secrets);
+  }
+  std::set<std::string> users;
+  for (const auto& [key, view] : index_.views()) {
+    if (!view.function) continue;
+    for (const Trigger& trigger : view.function->spec.triggers) {
+      if (trigger.event && !trigger.event->message.secret_name().empty()) users.insert(key);
+    }
+  }
+  return users;
 }
 
 std::set<std::string> LocalCluster::LinkArtifacts(const std::set<std::string>& functions) {
@@ -370,6 +393,7 @@ absl::StatusOr<FunctionObject> LocalCluster::GetFunction(const std::string& func
   if (view == nullptr) return absl::NotFoundError(absl::StrCat("there is no function ", function));
   object.function = view->function;
   object.problem = view->problem;
+  object.secrets_version = secrets_version_;
   if (!object.function) return object;
   const Artifact& artifact = object.function->spec.artifact;
   if (!artifact.url.empty()) {
@@ -400,6 +424,32 @@ absl::StatusOr<FunctionObject> LocalCluster::GetFunction(const std::string& func
   object.artifact_sha256 = state.snapshot->sha256;
   object.artifact_path = state.snapshot->path;
   return object;
+}
+
+absl::StatusOr<SecretData> LocalCluster::GetSecret(const std::string& space, const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  const SecretManifest* only = nullptr;
+  std::string place;
+  for (const auto& [path, secrets] : secrets_) {
+    for (const SecretManifest& secret : secrets) {
+      if (secret.name != name || secret.space != space) continue;
+      if (only != nullptr) {
+        return absl::InvalidArgumentError(absl::StrCat("Secret ", name, " is described more than once, by ",
+                                                       place, " and ", path, ": remove all but one"));
+      }
+      only = &secret;
+      place = path;
+    }
+  }
+  if (only == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no Secret ", name, " in namespace ", space,
+                     ": describe it beside the functions, in a manifest of apiVersion v1 and "
+                     "kind Secret, with its keys and values in stringData"));
+  }
+  if (!only->problem.empty())
+    return absl::InvalidArgumentError(absl::StrCat("Secret ", name, " of ", place, ": ", only->problem));
+  return only->data;
 }
 
 std::vector<Replica> LocalCluster::Replicas(const std::string& function) const {

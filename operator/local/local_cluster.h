@@ -1,6 +1,6 @@
 // A LocalCluster is one machine: a folder of manifests for an API, and child processes for pods.
 //
-// Manifests and the modules that they name are watched with inotify: what changes takes effect at once. Each
+// Manifests (of Functions, and of Secrets) and the modules that they name are watched with inotify: what changes takes effect at once. Each
 // module is snapshotted under its digest, so a linker that writes over it hurts no replica. Replicas are
 // mayfly-runtime processes on Unix sockets in a private folder; they die with this process, however it dies.
 //
@@ -60,6 +60,7 @@ class LocalCluster final : public Cluster {
   void Unwatch() override;
   std::vector<std::string> Functions() const override;
   absl::StatusOr<FunctionObject> GetFunction(const std::string& function) const override;
+  absl::StatusOr<SecretData> GetSecret(const std::string& space, const std::string& name) const override;
   std::vector<Replica> Replicas(const std::string& function) const override;
   absl::StatusOr<std::string> CreateReplica(const Function& function) override;
   absl::Status DeleteReplica(const std::string& replica, std::chrono::milliseconds grace) override;
@@ -86,6 +87,8 @@ class LocalCluster final : public Cluster {
   std::set<std::string> LookAtEverything();
   std::set<std::string> LookAt(const FolderWatcher::Changes& changes);
   std::set<std::string> ReadFile(const std::string& path);
+  // REQUIRES: mutex_ is held.
+  std::set<std::string> ReplaceSecrets(const std::string& path, std::vector<SecretManifest> secrets);
   std::set<std::string> LinkArtifacts(const std::set<std::string>& functions);
   std::set<std::string> RefreshArtifact(const std::string& path);
   void Collect();
@@ -110,10 +113,12 @@ class LocalCluster final : public Cluster {
   base::FileDescriptor wake_;
 
   mutable std::mutex mutex_;
-  ManifestIndex index_;                                // guarded by mutex_
-  std::map<std::string, ArtifactState> artifacts_of_;  // by path; guarded by mutex_
-  std::map<std::string, std::string> artifact_paths_;  // function → path; guarded by mutex_
-  std::map<std::string, FunctionStatus> statuses_;     // guarded by mutex_
+  ManifestIndex index_;                                         // guarded by mutex_
+  std::map<std::string, ArtifactState> artifacts_of_;           // by path; guarded by mutex_
+  std::map<std::string, std::string> artifact_paths_;           // function → path; guarded by mutex_
+  std::map<std::string, FunctionStatus> statuses_;              // guarded by mutex_
+  std::map<std::string, std::vector<SecretManifest>> secrets_;  // by file; guarded by mutex_
+  std::uint64_t secrets_version_ = 1;                           // guarded by mutex_
 
   std::mutex watch_mutex_;                           // held while `changed_` is called
   std::function<void(const std::string&)> changed_;  // guarded by watch_mutex_

@@ -249,6 +249,36 @@ TEST_F(LocalClusterTest, TellsOfEachFunctionThatExistsAndThenOfChanges) {
   cluster_->Unwatch();
 }
 
+TEST_F(LocalClusterTest, ReadsSecretsAmongItsManifests) {
+  const auto secret = [](const std::string& password) {
+    return absl::StrCat(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {password: ", password, "}\n");
+  };
+  WriteFile(temp_ / "m/a.yaml", ManifestText("a", "a.so"));
+  Start();
+  const auto missing = cluster_->GetSecret("default", "login");
+  EXPECT_TRUE(absl::IsNotFound(missing.status()));
+  EXPECT_THAT(std::string(missing.status().message()),
+              HasSubstr("there is no Secret login in namespace default"));
+  const std::uint64_t version = Get("default/a").secrets_version;
+  WriteFile(temp_ / "m/login.yaml", secret("one"));
+  ASSERT_TRUE(Eventually([&] { return cluster_->GetSecret("default", "login").ok(); }));
+  EXPECT_EQ(cluster_->GetSecret("default", "login")->at("password"), "one");
+  EXPECT_TRUE(absl::IsNotFound(cluster_->GetSecret("other", "login").status()));
+  EXPECT_NE(Get("default/a").secrets_version, version);
+  WriteFile(temp_ / "m/login.yaml", secret("two"));
+  EXPECT_TRUE(Eventually([&] {
+    const auto read = cluster_->GetSecret("default", "login");
+    return read.ok() && read->at("password") == "two";
+  }));
+  WriteFile(temp_ / "m/again.yaml", secret("three"));
+  EXPECT_TRUE(
+      Eventually([&] { return absl::IsInvalidArgument(cluster_->GetSecret("default", "login").status()); }));
+  fs::remove(temp_ / "m/again.yaml");
+  fs::remove(temp_ / "m/login.yaml");
+  EXPECT_TRUE(Eventually([&] { return absl::IsNotFound(cluster_->GetSecret("default", "login").status()); }));
+}
+
 TEST_F(LocalClusterTest, RunsReplicasAndKeepsWhatTheyWrite) {
   WriteFile(temp_ / "m/a.yaml", ManifestText("a", "a.so"));
   Start();

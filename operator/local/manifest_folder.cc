@@ -33,8 +33,12 @@ void ScanFolder(const std::string& folder, int depth, ManifestScan& scan) {
     return;
   }
   DIR* const open = ::opendir(folder.c_str());
-  if (open == nullptr)
-    return;  // it went, or may not be read: whoever made it so will be seen by its parent's watch
+  if (open == nullptr) {
+    // That it went, its parent's watch says.
+    if (errno != ENOENT && errno != ENOTDIR)
+      scan.cut_short = std::string(base::ErrnoStatus(errno, "cannot read the folder " + folder).message());
+    return;
+  }
   scan.folders.insert(folder);
   while (const dirent* const entry = ::readdir(open)) {
     const std::string name = entry->d_name;
@@ -48,7 +52,10 @@ void ScanFolder(const std::string& folder, int depth, ManifestScan& scan) {
       if (!IsLeftOut(name)) ScanFolder(path, depth + 1, scan);
       continue;
     }
-    if (!manifest || ::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    if (!manifest) continue;
+    // What a link leads to; itself if that cannot be found out. Whatever is no file is told when it is read.
+    if (::stat(path.c_str(), &info) != 0 && errno == ENOENT) continue;
+    if (S_ISDIR(info.st_mode)) continue;
     if (scan.files.size() >= kMostFiles) {
       scan.cut_short = absl::StrCat("there are more than ", kMostFiles, " manifests");
       break;
@@ -58,9 +65,9 @@ void ScanFolder(const std::string& folder, int depth, ManifestScan& scan) {
   ::closedir(open);
 }
 
-ManifestEntry Broken(const std::string& path, absl::string_view why) {
+ManifestFile Broken(const std::string& path, absl::string_view why) {
   v1::Problem problem = v1::MakeProblem("operator", "ManifestUnreadable", absl::StrCat(path, ": ", why));
-  return ManifestEntry{"", nullptr, std::move(problem)};
+  return {.entries = {ManifestEntry{"", nullptr, std::move(problem)}}, .secrets = {}, .warnings = {}};
 }
 
 // Whether some line of `text` is "kind: `kind`".
@@ -71,20 +78,39 @@ bool IsKind(absl::string_view text, absl::string_view kind) {
   return false;
 }
 
-std::vector<ManifestEntry> ParseDocuments(const std::string& path, const std::string& text, bool given) {
-  std::vector<ManifestEntry> entries;
+void AddWarning(const ManifestDocument& document, ManifestFile& file) {
+  if (document.doubtful && !document.mistakes.empty())
+    file.warnings.push_back(document.mistakes.front().ToString());
+}
+
+ManifestFile ParseDocuments(const std::string& path, const std::string& text, bool given) {
+  ManifestFile file;
+  std::vector<ManifestEntry>& entries = file.entries;
+  if (absl::StartsWith(text, "\xff\xfe") || absl::StartsWith(text, "\xfe\xff")) {
+    file.warnings.push_back(absl::StrCat(path, ": is UTF-16 and is not read: save it as UTF-8"));
+    return file;
+  }
+  if (IsKind(text, "Secret")) file.secrets = ReadSecrets(text);
   // Among manifests lie files of other tools, some of them templates that are no YAML yet. A Function that does not say
   // whose it is will be one of ours with a line forgotten.
   const bool forgotten = !absl::StrContains(text, "apiVersion") && IsKind(text, "Function");
-  if (!given && !forgotten && !absl::StrContains(text, "mayfly.dev")) return entries;
+  if (!given && !forgotten && !absl::StrContains(text, "mayfly.dev")) {
+    if (!IsKind(text, "Function") && !IsKind(text, "RuntimePool") && !absl::StrContains(text, "artifact:"))
+      return file;
+    for (const ManifestDocument& document : ParseManifest(text, path).documents) AddWarning(document, file);
+    return file;
+  }
   given = given || forgotten;
   Manifest manifest = ParseManifest(text, path);
   if (!manifest.mistakes.empty()) {
     entries.push_back(ManifestEntry{"", nullptr, ToProblem(manifest.mistakes)});
-    return entries;
+    return file;
   }
   for (ManifestDocument& document : manifest.documents) {
-    if (document.foreign && !given) continue;
+    if (document.foreign && !given) {
+      AddWarning(document, file);
+      continue;
+    }
     ManifestEntry entry;
     entry.key = std::move(document.key);
     if (document.function) {
@@ -94,7 +120,7 @@ std::vector<ManifestEntry> ParseDocuments(const std::string& path, const std::st
     }
     entries.push_back(std::move(entry));
   }
-  return entries;
+  return file;
 }
 
 }  // namespace
@@ -119,19 +145,19 @@ bool IsManifestName(const std::string& path) {
   return absl::EndsWith(path, ".yaml") || absl::EndsWith(path, ".yml");
 }
 
-absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path, bool given) {
+absl::StatusOr<ManifestFile> ReadManifest(const std::string& path, bool given) {
   const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file) {
-    if (errno == ENOENT || errno == ENOTDIR) return std::vector<ManifestEntry>{};
-    return std::vector<ManifestEntry>{Broken(path, base::ErrnoStatus(errno, "cannot be opened").message())};
+    if (errno == ENOENT || errno == ENOTDIR) return ManifestFile{};
+    return Broken(path, base::ErrnoStatus(errno, "cannot be opened").message());
   }
   struct stat info{};
   if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-    return std::vector<ManifestEntry>{Broken(path, "is no regular file")};
+    return Broken(path, "is no regular file");
   }
   if (static_cast<std::size_t>(info.st_size) > kLargestManifest) {
-    return std::vector<ManifestEntry>{Broken(
-        path, absl::StrCat("has ", info.st_size, " bytes; a manifest may have at most ", kLargestManifest))};
+    return Broken(
+        path, absl::StrCat("has ", info.st_size, " bytes; a manifest may have at most ", kLargestManifest));
   }
   if (HasWriter(file.get())) return absl::UnavailableError(absl::StrCat(path, " is being written"));
   std::string text(static_cast<std::size_t>(info.st_size), '\0');
@@ -139,8 +165,7 @@ absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path,
   while (filled < text.size()) {
     const ssize_t size = ::read(file.get(), text.data() + filled, text.size() - filled);
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0)
-      return std::vector<ManifestEntry>{Broken(path, base::ErrnoStatus(errno, "cannot be read").message())};
+    if (size < 0) return Broken(path, base::ErrnoStatus(errno, "cannot be read").message());
     if (size == 0) break;
     filled += static_cast<std::size_t>(size);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "operator/api/secret_manifest.h"
 #include "operator/local/artifact_store.h"
 #include "operator/local/manifest_index.h"
 
@@ -36,10 +37,17 @@ ManifestScan ScanManifests(const std::vector<std::string>& roots);
 // Whether `path`, which lies in a scanned folder, would be among ScanManifests().files.
 bool IsManifestName(const std::string& path);
 
+struct ManifestFile {
+  std::vector<ManifestEntry> entries;
+  std::vector<SecretManifest> secrets;
+  // Of documents that are passed over although they look like Mayfly's: where, what is wrong, and how to mend it.
+  std::vector<std::string> warnings;
+};
+
 // What the manifest at `path` says. What is wrong with it is in the entries' problems. Empty if the file is gone or,
-// unless it was `given` by name, if it is no manifest of Mayfly's. The only error is kUnavailable, while somebody is
-// still writing the file.
-absl::StatusOr<std::vector<ManifestEntry>> ReadManifest(const std::string& path, bool given);
+// unless it was `given` by name, if it is no manifest of Mayfly's and has no Secret. The only error is kUnavailable, while
+// somebody is still writing the file.
+absl::StatusOr<ManifestFile> ReadManifest(const std::string& path, bool given);
 
 // The nearest folder at or above `path` that exists.
 std::string NearestFolder(const std::string& path);

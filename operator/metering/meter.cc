@@ -7,6 +7,7 @@ namespace mayfly::op {
 namespace {
 
 constexpr std::int64_t kMicrosecondsPerMillisecond = 1000;
+constexpr std::int64_t kKilobyteMillisecondsPerMegabyteSecond = 1'000'000;
 // Late reports of functions that are gone leave entries behind: so many, for so long.
 constexpr std::size_t kStrangersKept = 1000;
 constexpr std::chrono::minutes kStrangersFor{10};
@@ -19,6 +20,7 @@ Meter::Sums Meter::SumOf(const v1::Demand& demand) {
     sums.invocations += static_cast<std::int64_t>(usage.invocations());
     sums.wall_us += static_cast<std::int64_t>(usage.wall_us());
     sums.cpu_us += static_cast<std::int64_t>(usage.cpu_us());
+    sums.memory_kb_ms += static_cast<std::int64_t>(usage.memory_kb_ms());
   }
   return sums;
 }
@@ -69,6 +71,7 @@ void Meter::Take(Entry& entry, const std::string& gateway, Reading reading) {
     entry.total.invocations += reading.sums.invocations - counted.invocations;
     entry.total.wall_us += std::max<std::int64_t>(0, reading.sums.wall_us - counted.wall_us);
     entry.total.cpu_us += std::max<std::int64_t>(0, reading.sums.cpu_us - counted.cpu_us);
+    entry.total.memory_kb_ms += std::max<std::int64_t>(0, reading.sums.memory_kb_ms - counted.memory_kb_ms);
     entry.known = true;
   }
   before = std::move(reading);
@@ -87,7 +90,8 @@ void Meter::Restore(const std::string& function, const std::optional<Usage>& wri
     entry.known = true;
     entry.total = {.invocations = written->invocations,
                    .wall_us = written->wall_milliseconds * kMicrosecondsPerMillisecond,
-                   .cpu_us = written->cpu_milliseconds * kMicrosecondsPerMillisecond};
+                   .cpu_us = written->cpu_milliseconds * kMicrosecondsPerMillisecond,
+                   .memory_kb_ms = written->memory_megabyte_seconds * kKilobyteMillisecondsPerMegabyteSecond};
     entry.written_invocations = written->invocations;
     entry.written_at = now;
     for (const UsageMark& mark : written->counted) {
@@ -95,7 +99,8 @@ void Meter::Restore(const std::string& function, const std::optional<Usage>& wri
                                       static_cast<std::uint64_t>(mark.life),
                                       {.invocations = mark.invocations,
                                        .wall_us = mark.wall_microseconds,
-                                       .cpu_us = mark.cpu_microseconds}};
+                                       .cpu_us = mark.cpu_microseconds,
+                                       .memory_kb_ms = mark.memory_kilobyte_milliseconds}};
     }
   }
   if (is_new) return;
@@ -119,6 +124,7 @@ std::optional<Usage> Meter::Of(const std::string& function) const {
   Usage usage{.invocations = entry.total.invocations,
               .wall_milliseconds = entry.total.wall_us / kMicrosecondsPerMillisecond,
               .cpu_milliseconds = entry.total.cpu_us / kMicrosecondsPerMillisecond,
+              .memory_megabyte_seconds = entry.total.memory_kb_ms / kKilobyteMillisecondsPerMegabyteSecond,
               .counted = {}};
   for (const auto& [gateway, reading] : entry.readings) {
     usage.counted.push_back({.gateway = gateway,
@@ -126,7 +132,8 @@ std::optional<Usage> Meter::Of(const std::string& function) const {
                              .life = static_cast<std::int64_t>(reading.life),
                              .invocations = reading.sums.invocations,
                              .wall_microseconds = reading.sums.wall_us,
-                             .cpu_microseconds = reading.sums.cpu_us});
+                             .cpu_microseconds = reading.sums.cpu_us,
+                             .memory_kilobyte_milliseconds = reading.sums.memory_kb_ms});
   }
   return usage;
 }

@@ -67,6 +67,7 @@ class Meter {
     std::int64_t invocations = 0;
     std::int64_t wall_us = 0;
     std::int64_t cpu_us = 0;
+    std::int64_t memory_kb_ms = 0;
   };
   // What a gateway said last.
   struct Reading {

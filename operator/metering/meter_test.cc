@@ -30,6 +30,7 @@ v1::GatewayReport Counted(const std::string& name, std::uint64_t invocations,
     usage.set_invocations(part);
     usage.set_wall_us(part * 10'000);
     usage.set_cpu_us(part * 2'000);
+    usage.set_memory_kb_ms(part * 500'000);
   }
   return report;
 }
@@ -55,6 +56,7 @@ TEST_F(MeterTest, AddsUpWhatGatewaysHaveCounted) {
   EXPECT_EQ(usage.invocations, 9);
   EXPECT_EQ(usage.wall_milliseconds, 90);
   EXPECT_EQ(usage.cpu_milliseconds, 18);
+  EXPECT_EQ(usage.memory_megabyte_seconds, 4);
 }
 
 TEST_F(MeterTest, AGatewayThatStartsAnewCountsFromZeroAndTakesNothingAway) {

@@ -2,20 +2,20 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <stop_token>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "base/log.h"
 #include "operator/api/function_resource.h"
 #include "operator/api/function_status.h"
 #include "operator/kube/api_error.h"
 #include "operator/kube/informer.h"
+#include "operator/pods/cluster_writes.h"
 #include "operator/pods/config_map_modules.h"
-#include "operator/pods/pod_view.h"
 #include "proto/problem.h"
 
 namespace mayfly::op {
@@ -26,8 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds kConfigMapRefresh{30'000};
-// A pod's name is of chance: that one is taken may happen, that three are does not.
-constexpr int kNamesToTry = 3;
+constexpr milliseconds kSecretTimeout{5'000};
 
 // A Function as the cache has it. What the operator itself writes is no news.
 struct FunctionRecord {
@@ -61,18 +60,7 @@ FunctionRecord ReadFunctionRecord(const kube::JsonView& object) {
   return record;
 }
 
-// Where the runtime in the pod with `ip` listens: a gRPC target.
-std::string AddressOf(const std::string& ip, std::uint16_t port) {
-  return ip.find(':') != std::string::npos ? fmt::format("ipv6:[{}]:{}", ip, port)
-                                           : fmt::format("ipv4:{}:{}", ip, port);
-}
-
 // "photos/thumbnail-x7k2p" → {"photos", "thumbnail-x7k2p"}
-kube::Target TargetOf(const std::string& key) {
-  const std::size_t slash = key.find('/');
-  return {.space = key.substr(0, slash), .name = key.substr(slash + 1), .subresource = {}};
-}
-
 }  // namespace
 
 const kube::Resource& FunctionResources() {
@@ -87,14 +75,10 @@ struct KubernetesCluster::Impl {
         events(its_events),
         options(std::move(its_options)),
         functions(client, {.resource = FunctionResources(), .space = options.space}, &ReadFunctionRecord),
-        pods(client,
-             {.resource = kube::Pods(),
-              .space = options.space,
-              .selectors = {.labels = fmt::format("{}={},{}", kManagedByLabel, kManagedBy, kFunctionLabel)}},
-             &ReadPod),
+        pods(client, options.space, options.pods.port),
         modules(client, kConfigMapRefresh) {
     functions.AddHandler([this](const std::string& key) { Changed(key); });
-    pods.AddHandler([this](const std::string& key) { OnPod(key); });
+    pods.ListenToFunctions([this](const std::string& key) { Changed(key); });
   }
 
   void Changed(const std::string& function) {
@@ -104,30 +88,6 @@ struct KubernetesCluster::Impl {
       listener = changed;
     }
     if (listener) listener(function);
-  }
-
-  // Keeps track of which pods a function has, so that nobody has to look at all of them.
-  void OnPod(const std::string& key) {
-    const std::shared_ptr<const PodView> pod = pods.Get(key);
-    std::string function;
-    {
-      const std::lock_guard lock(mutex);
-      const auto known = function_of_pod.find(key);
-      if (pod != nullptr) {
-        function = kube::KeyOf(pod->space, pod->function);
-        function_of_pod[key] = function;
-        pods_of_function[function].insert(key);
-        if (!pod->ip.empty()) pod_at[AddressOf(pod->ip, options.pods.port)] = key;
-      } else if (known != function_of_pod.end()) {
-        function = known->second;
-        function_of_pod.erase(known);
-        auto& keys = pods_of_function[function];
-        keys.erase(key);
-        if (keys.empty()) pods_of_function.erase(function);
-        std::erase_if(pod_at, [&](const auto& at) { return at.second == key; });
-      }
-    }
-    if (!function.empty()) Changed(function);
   }
 
   // Fills in where the module is.
@@ -164,15 +124,12 @@ struct KubernetesCluster::Impl {
   kube::EventRecorder& events;
   const KubernetesClusterOptions options;
   kube::Informer<FunctionRecord> functions;
-  kube::Informer<PodView> pods;
+  PodIndex pods;
   ConfigMapModules modules;
+  std::stop_source ending;  // ends what is being read
 
   mutable std::mutex mutex;
-  // Guarded by mutex:
-  std::function<void(const std::string&)> changed;
-  std::map<std::string, std::string> function_of_pod;
-  std::map<std::string, std::string> pod_at;  // by address, which another pod may have had before
-  std::map<std::string, std::set<std::string>> pods_of_function;
+  std::function<void(const std::string&)> changed;  // guarded by mutex
 };
 
 KubernetesCluster::KubernetesCluster(kube::Client& client, kube::EventRecorder& events,
@@ -204,6 +161,7 @@ absl::Status KubernetesCluster::Watch(std::function<void(const std::string&)> ch
 }
 
 void KubernetesCluster::Unwatch() {
+  impl_->ending.request_stop();
   impl_->functions.Stop();
   impl_->pods.Stop();
   impl_->modules.Stop();
@@ -218,9 +176,17 @@ std::vector<std::string> KubernetesCluster::Spaces() const {
 }
 
 std::string KubernetesCluster::SpaceAt(const std::string& address) const {
-  const std::lock_guard lock(impl_->mutex);
-  const auto found = impl_->pod_at.find(address);
-  return found == impl_->pod_at.end() ? "" : TargetOf(found->second).space;
+  return impl_->pods.SpaceAt(address);
+}
+
+PodIndex& KubernetesCluster::pods() { return impl_->pods; }
+
+absl::StatusOr<FunctionIdentity> KubernetesCluster::Identify(const std::string& function) const {
+  const std::shared_ptr<const FunctionRecord> record = impl_->functions.Get(function);
+  if (record == nullptr || record->meta.deleted || record->function == nullptr)
+    return absl::NotFoundError(fmt::format("there is no function {}", function));
+  return FunctionIdentity{.uid = record->meta.uid,
+                          .replica_template = PodTemplateHash(*record->function, impl_->options.pods)};
 }
 
 std::vector<std::string> KubernetesCluster::Functions() const { return impl_->functions.Keys(); }
@@ -243,28 +209,36 @@ absl::StatusOr<FunctionObject> KubernetesCluster::GetFunction(const std::string&
   return object;
 }
 
+absl::StatusOr<SecretData> KubernetesCluster::GetSecret(const std::string& space,
+                                                        const std::string& name) const {
+  const absl::StatusOr<kube::JsonDocument> secret =
+      impl_->client.Get(kube::Secrets(), {.space = space, .name = name, .subresource = {}},
+                        {.timeout = kSecretTimeout, .stop = impl_->ending.get_token()});
+  if (absl::IsNotFound(secret.status())) {
+    return absl::NotFoundError(
+        fmt::format("there is no Secret {} in namespace {}: make it with `kubectl create secret generic {} "
+                    "--namespace {} --from-literal=KEY=VALUE`",
+                    name, space, name, space));
+  }
+  if (absl::IsPermissionDenied(secret.status())) {
+    return absl::PermissionDeniedError(fmt::format(
+        "the operator may not read Secret {}: install the chart with operator.readSecrets=true", name));
+  }
+  if (!secret.ok()) return secret.status();
+  SecretData data;
+  absl::Status wrong;
+  secret->root()["data"].ForEachField([&](std::string_view key, kube::JsonView value) {
+    std::string bytes;
+    if (!absl::Base64Unescape(std::string(value.Text()), &bytes))
+      wrong = absl::InvalidArgumentError(fmt::format("data {} of Secret {} is not base64", key, name));
+    data[std::string(key)] = std::move(bytes);
+  });
+  if (!wrong.ok()) return wrong;
+  return data;
+}
+
 std::vector<Replica> KubernetesCluster::Replicas(const std::string& function) const {
-  std::vector<std::string> keys;
-  {
-    const std::lock_guard lock(impl_->mutex);
-    const auto found = impl_->pods_of_function.find(function);
-    if (found != impl_->pods_of_function.end()) keys.assign(found->second.begin(), found->second.end());
-  }
-  std::vector<Replica> replicas;
-  for (const std::string& key : keys) {
-    const std::shared_ptr<const PodView> pod = impl_->pods.Get(key);
-    if (pod == nullptr) continue;
-    Replica replica;
-    replica.name = key;
-    replica.function = function;
-    replica.phase = pod->phase;
-    replica.reason = pod->reason;
-    replica.message = pod->message;
-    replica.replica_template = pod->replica_template;
-    if (!pod->ip.empty()) replica.address = AddressOf(pod->ip, impl_->options.pods.port);
-    replicas.push_back(std::move(replica));
-  }
-  return replicas;
+  return impl_->pods.OfFunction(function);
 }
 
 absl::StatusOr<std::string> KubernetesCluster::CreateReplica(const Function& function) {
@@ -273,46 +247,29 @@ absl::StatusOr<std::string> KubernetesCluster::CreateReplica(const Function& fun
   absl::Status status;
   if (impl_->options.prepare) status = impl_->options.prepare(function.space);
   if (!status.ok()) return status;
-  for (int attempt = 0; attempt < kNamesToTry; ++attempt) {
-    const std::string name = NewPodName(function.name);
-    status = impl_->client
-                 .Create(kube::Pods(), function.space,
-                         MakePod(function, name, record->meta.uid, impl_->options.pods))
-                 .status();
-    if (status.ok()) return kube::KeyOf(function.space, name);
-    if (!absl::IsAlreadyExists(status)) break;
-  }
-  return status;
+  return CreatePod(impl_->client, function.space, function.name, [&](const std::string& name) {
+    return MakePod(function, name, record->meta.uid, impl_->options.pods);
+  });
 }
 
 absl::Status KubernetesCluster::DeleteReplica(const std::string& replica, milliseconds grace) {
-  const absl::Status status =
-      impl_->client.Delete(kube::Pods(), TargetOf(replica), {.grace = std::chrono::ceil<seconds>(grace)});
-  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  return DeletePod(impl_->client, replica, std::chrono::ceil<seconds>(grace));
 }
 
 absl::Status KubernetesCluster::WriteStatus(const std::string& function, const FunctionStatus& status) {
   const std::shared_ptr<const FunctionRecord> record = impl_->functions.Get(function);
   if (record == nullptr) return absl::NotFoundError(fmt::format("there is no function {}", function));
-  kube::Target target = TargetOf(function);
-  const std::string text = FunctionStatusToJson(status, target.name, AbsentFields::kNull);
-  if (record->status && FunctionStatusToJson(*record->status, target.name, AbsentFields::kNull) == text)
+  const std::string name = TargetOf(function).name;
+  const std::string text = FunctionStatusToJson(status, name, AbsentFields::kNull);
+  if (record->status && FunctionStatusToJson(*record->status, name, AbsentFields::kNull) == text)
     return absl::OkStatus();
-  target.subresource = "status";
-  return impl_->client
-      .Patch(FunctionResources(), target, kube::PatchType::kMerge, fmt::format("{{\"status\":{}}}", text),
-             {.field_manager = "mayfly-operator"})
-      .status();
+  return PatchStatus(impl_->client, FunctionResources(), function, text);
 }
 
 void KubernetesCluster::RecordEvent(const EventRecord& event) {
   const std::shared_ptr<const FunctionRecord> record = impl_->functions.Get(event.function);
   if (record == nullptr) return;
-  impl_->events.Record({.regarding = {.api_version = FunctionResources().ApiVersion(),
-                                      .kind = FunctionResources().kind,
-                                      .space = record->meta.space,
-                                      .name = record->meta.name,
-                                      .uid = record->meta.uid},
+  impl_->events.Record({.regarding = ReferenceTo(FunctionResources(), record->meta),
                         .warning = event.warning,
                         .reason = event.reason,
                         .message = event.message});

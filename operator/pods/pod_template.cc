@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "operator/api/function_status.h"
+#include "operator/pools/pool_fit.h"
 
 namespace mayfly::op {
 namespace {
@@ -17,6 +18,8 @@ using Json = nlohmann::json;
 // Beyond the function's timeout: the runtime's own five seconds, and as many for the kubelet.
 constexpr std::chrono::seconds kGraceMargin{10};
 constexpr int kUser = 65532;
+constexpr char kNameLabel[] = "app.kubernetes.io/name";
+constexpr char kFunctionApplication[] = "mayfly-function";
 constexpr std::size_t kLongestPodName = 63;
 constexpr std::size_t kSuffix = 5;
 
@@ -126,8 +129,7 @@ Json MakeVolumes(const FunctionSpec& spec, const PodDefaults& defaults) {
   return volumes;
 }
 
-Json MakeSpec(const Function& function, const PodDefaults& defaults) {
-  const FunctionSpec& spec = function.spec;
+Json MakeSpec(const FunctionSpec& spec, const PodDefaults& defaults) {
   const auto grace = std::chrono::ceil<std::chrono::seconds>(spec.timeout) + kGraceMargin;
   Json pod_spec = {{"restartPolicy", "Never"},
                    {"terminationGracePeriodSeconds", grace.count()},
@@ -155,49 +157,109 @@ Json MakeSpec(const Function& function, const PodDefaults& defaults) {
   return pod_spec;
 }
 
-Json MakeMetadata(const Function& function, const std::string& name, const std::string& uid,
-                  const PodDefaults& defaults) {
+struct Owner {
+  const char* kind;
+  std::string name;
+  std::string uid;
+};
+
+Json MakeOwners(const Owner& owner) {
+  return {{{"apiVersion", "mayfly.dev/v1alpha1"},
+           {"kind", owner.kind},
+           {"name", owner.name},
+           {"uid", owner.uid},
+           {"controller", true},
+           {"blockOwnerDeletion", true}}};
+}
+
+// `role` is the label that says whose the pod is.
+Json MakeMetadata(const std::string& space, const std::string& name, const char* application,
+                  const std::pair<std::string, std::string>& role, const PodOptions& options,
+                  const Owner& owner, const std::string& replica_template, const PodDefaults& defaults) {
   // What a user adds cannot take the labels away by which the pod is found.
-  std::map<std::string, std::string> labels = {{kManagedByLabel, kManagedBy},
-                                               {"app.kubernetes.io/name", "mayfly-function"},
-                                               {"app.kubernetes.io/component", "runtime"},
-                                               {std::string(kFunctionLabel), function.name}};
-  labels.insert(function.spec.runtime.labels.begin(), function.spec.runtime.labels.end());
+  std::map<std::string, std::string> labels = {
+      {kManagedByLabel, kManagedBy}, {kNameLabel, application}, {kComponentLabel, kRuntime}, role};
+  labels.insert(options.labels.begin(), options.labels.end());
   std::map<std::string, std::string> annotations = {
       {"kubectl.kubernetes.io/default-container", "runtime"},
       {"prometheus.io/scrape", "true"},
       {"prometheus.io/port", std::to_string(defaults.admin_port)},
-      {kTemplateAnnotation, PodTemplateHash(function, defaults)}};
-  for (const auto& [key, value] : function.spec.runtime.annotations) annotations[key] = value;
+      {kTemplateAnnotation, replica_template}};
+  for (const auto& [key, value] : options.annotations) annotations[key] = value;
   return {{"name", name},
-          {"namespace", function.space},
+          {"namespace", space},
           {"labels", labels},
           {"annotations", annotations},
-          {"ownerReferences",
-           {{{"apiVersion", "mayfly.dev/v1alpha1"},
-             {"kind", "Function"},
-             {"name", function.name},
-             {"uid", uid},
-             {"controller", true},
-             {"blockOwnerDeletion", true}}}}};
+          {"ownerReferences", MakeOwners(owner)}};
+}
+
+std::string HashOf(const FunctionSpec& spec, const PodDefaults& defaults) {
+  const Json meaning = {{"spec", MakeSpec(spec, defaults)},
+                        {"labels", spec.runtime.labels},
+                        {"annotations", spec.runtime.annotations}};
+  return base::Sha256Hex(meaning.dump()).substr(0, 10);
+}
+
+// What a function would ask for that gets what the pool's pods are.
+FunctionSpec SpecOf(const PoolPods& pool) {
+  FunctionSpec spec;
+  spec.timeout = kPoolTimeout;
+  spec.resources = pool.spec.resources;
+  spec.image_pull_secrets = pool.spec.image_pull_secrets;
+  spec.runtime = pool.spec.pods;
+  return spec;
 }
 
 }  // namespace
 
 std::string MakePod(const Function& function, const std::string& name, const std::string& uid,
                     const PodDefaults& defaults) {
-  const Json pod = {{"apiVersion", "v1"},
-                    {"kind", "Pod"},
-                    {"metadata", MakeMetadata(function, name, uid, defaults)},
-                    {"spec", MakeSpec(function, defaults)}};
+  const Json pod = {
+      {"apiVersion", "v1"},
+      {"kind", "Pod"},
+      {"metadata",
+       MakeMetadata(function.space, name, kFunctionApplication, {std::string(kFunctionLabel), function.name},
+                    function.spec.runtime, {.kind = "Function", .name = function.name, .uid = uid},
+                    PodTemplateHash(function, defaults), defaults)},
+      {"spec", MakeSpec(function.spec, defaults)}};
   return pod.dump();
 }
 
 std::string PodTemplateHash(const Function& function, const PodDefaults& defaults) {
-  const Json meaning = {{"spec", MakeSpec(function, defaults)},
-                        {"labels", function.spec.runtime.labels},
-                        {"annotations", function.spec.runtime.annotations}};
-  return base::Sha256Hex(meaning.dump()).substr(0, 10);
+  return HashOf(function.spec, defaults);
+}
+
+std::string MakeIdlePod(const PoolPods& pool, const std::string& name, const std::string& uid,
+                        const PodDefaults& defaults) {
+  Json spec = MakeSpec(SpecOf(pool), defaults);
+  // Not an argument: a pool's own image may hold an earlier runtime, to which it would be an unknown one.
+  spec["containers"][0]["env"].push_back({{"name", "MAYFLY_SPARE_WORKER"}, {"value", "true"}});
+  const Json pod = {
+      {"apiVersion", "v1"},
+      {"kind", "Pod"},
+      {"metadata", MakeMetadata(pool.space, name, "mayfly-pool", {std::string(kPoolLabel), pool.pool},
+                                pool.spec.pods, {.kind = "RuntimePool", .name = pool.pool, .uid = uid},
+                                IdlePodTemplateHash(pool, defaults), defaults)},
+      {"spec", std::move(spec)}};
+  return pod.dump();
+}
+
+std::string IdlePodTemplateHash(const PoolPods& pool, const PodDefaults& defaults) {
+  return HashOf(SpecOf(pool), defaults);
+}
+
+std::string MakeClaimPatch(const PodClaim& claim) {
+  const Json patch = {
+      {"metadata",
+       {{"resourceVersion", claim.resource_version},
+        {"labels",
+         {{std::string(kPoolLabel), nullptr},
+          {std::string(kFunctionLabel), claim.function},
+          {kNameLabel, kFunctionApplication}}},
+        {"annotations", {{kTemplateAnnotation, claim.replica_template}, {kFromPoolAnnotation, claim.pool}}},
+        {"ownerReferences",
+         MakeOwners({.kind = "Function", .name = claim.function, .uid = claim.function_uid})}}}};
+  return patch.dump();
 }
 
 std::string NewPodName(const std::string& function) {

@@ -55,6 +55,14 @@ TEST_F(PodTemplateTest, KeepsToTheRestrictedPodSecurityStandard) {
   EXPECT_EQ(container["capabilities"]["drop"], Json({"ALL"}));
 }
 
+TEST_F(PodTemplateTest, HasAnIdleRuntimeStartAProcessForItsFirstModuleBeforehand) {
+  const Json idle =
+      Json::parse(MakeIdlePod({.space = "photos", .pool = "small", .spec = {}}, "x", "uid-1", defaults_));
+  EXPECT_EQ(idle["spec"]["containers"][0]["env"],
+            Json({{{"name", "MAYFLY_SPARE_WORKER"}, {"value", "true"}}}));
+  EXPECT_FALSE(Make("  artifact: {path: /opt/t.so}\n")["spec"]["containers"][0].contains("env"));
+}
+
 TEST_F(PodTemplateTest, IsProbedOnTheAdminPortAndGivenNoTimeOnceItHangs) {
   const Json container = Make("  artifact: {path: /opt/t.so}\n")["spec"]["containers"][0];
   for (const char* probe : {"startupProbe", "readinessProbe", "livenessProbe"})

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "operator/api/function_status.h"
+#include "operator/api/runtime_pool.h"
 #include "operator/kube/object_meta.h"
 #include "operator/pods/pod_template.h"
 
@@ -66,6 +67,7 @@ PodView ReadPod(const kube::JsonView& pod) {
   view.space = meta.space;
   view.name = meta.name;
   view.function = std::string(pod["metadata"]["labels"][kFunctionLabel].Text());
+  view.pool = std::string(pod["metadata"]["labels"][kPoolLabel].Text());
   view.owner = std::string(kube::ControllerUid(pod));
   view.replica_template = std::string(pod["metadata"]["annotations"][kTemplateAnnotation].Text());
   view.ip = std::string(status["podIP"].Text());

@@ -13,7 +13,8 @@ struct PodView {
   std::string space;
   std::string name;
   std::string function;  // its name, out of the label
-  std::string owner;     // uid of the Function
+  std::string pool;      // the pool's that it waits in, out of the label; "" if it is a function's
+  std::string owner;     // uid of the Function or the pool
   ReplicaPhase phase = ReplicaPhase::kStarting;
   std::string ip;
   std::string replica_template;  // out of the annotation

@@ -12,6 +12,7 @@ namespace mayfly::op {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::HasSubstr;
 using testing::SizeIs;
 
 // A function's whole life: applied, called, changed, idle, called again, deleted. Where a call failed, time passes until it
@@ -235,6 +236,32 @@ TEST(FaultTest, ComesToRestAfterReplicasDiedAtRandom) {
   EXPECT_EQ(rig.endpoints(), 3);
   EXPECT_THAT(rig.cluster_.All(), SizeIs(3));
   EXPECT_EQ(rig.cluster_.Status(Rig::kKey).ready_replicas, 3);
+}
+
+TEST(FaultTest, DoesNotStormWhenReplicasDieBeforeTheyServe) {
+  Rig rig;
+  rig.link_.ConfirmAtOnce(true);
+  rig.cluster_.Apply(rig.Hello("aa", 1, 20));
+  rig.Settle();
+  for (int second = 0; second < 60; ++second) {
+    for (const Replica& replica : rig.cluster_.All()) {
+      rig.cluster_.SetPhase(replica.name, ReplicaPhase::kFailed, "exit status 127");
+    }
+    // What kills some as they start may be over in a moment: until then requests are held.
+    if (second < 3) {
+      EXPECT_FALSE(rig.link_.Route(Rig::kKey)->has_unavailable()) << second;
+    }
+    rig.Pass(1);
+  }
+  EXPECT_GT(rig.cluster_.created(), 3);
+  EXPECT_LT(rig.cluster_.created(), 12);
+  ASSERT_TRUE(rig.link_.Route(Rig::kKey)->has_unavailable()) << "who waits is told why";
+  EXPECT_THAT(rig.link_.Route(Rig::kKey)->unavailable().message(), HasSubstr("exit status 127"));
+  // It recovers by itself.
+  rig.cluster_.RunAtOnce(true);
+  rig.Pass(60);
+  EXPECT_EQ(rig.endpoints(), 1);
+  EXPECT_FALSE(rig.link_.Route(Rig::kKey)->has_unavailable());
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 // replicas, each with the wanted revision, in the gateways' routes exactly while they can serve. It never waits for a
 // replica: Load, Drain and Describe run on executors, whose end adds the key again.
 //
+//   A missing replica  comes out of the pool if one waits there that fits, else it is made. One that was taken gets its
+//                      module at once, and is claimed once that is known to be there; if the module is refused before any
+//                      of its code ran, the replica goes back.
 //   A new revision     is loaded into the running replicas, first into one of them; each serves its old revision until
 //                      its Load succeeds. If the module is refused, the old revision goes on serving
 //                      everywhere, and it is tried again after a while (10 s, doubling to 5 min) or when it changes.
@@ -31,10 +34,12 @@
 #include "operator/controller/cluster.h"
 #include "operator/controller/controller.h"
 #include "operator/controller/executor.h"
+#include "operator/controller/replica_pool.h"
 #include "operator/controller/work_queue.h"
 #include "operator/metering/meter.h"
 #include "operator/reconcilers/function_state.h"
 #include "operator/reconcilers/route_table.h"
+#include "operator/reconcilers/trigger_health.h"
 
 namespace mayfly::op {
 
@@ -56,6 +61,7 @@ struct ReconcilerParts {
   ReplicaClient& replicas;
   RouteTable& routes;
   Scaler& scaler;
+  TriggerHealth& triggers;
   Meter& meter;
   WorkQueue& queue;
   Executor& loads;
@@ -63,6 +69,7 @@ struct ReconcilerParts {
   Executor& probes;
   const base::Clock& clock;
   base::Metrics& metrics;
+  ReplicaPool* pool = nullptr;  // null: every replica is made
 };
 
 class FunctionReconciler {

@@ -22,6 +22,7 @@
 #include "operator/autoscaler/scaler.h"
 #include "operator/controller/cluster.h"
 #include "operator/reconcilers/revision.h"
+#include "operator/reconcilers/trigger_secrets.h"
 
 namespace mayfly::op {
 
@@ -35,7 +36,7 @@ enum class ReplicaStage {
 };
 
 struct ReplicaState {
-  enum class Call { kNone, kLoad, kDescribe, kDrain };
+  enum class Call { kNone, kLoad, kDescribe, kDrain, kClaim };
 
   Replica seen;              // as the cluster listed it last
   bool listed = false;       // in the last list
@@ -47,6 +48,7 @@ struct ReplicaState {
   // Whether `revision` is what it really has: we made it, or it was described.
   bool known = false;
   std::string revision;  // "" if it has no module
+  std::string loading;   // during a Load, the revision that it is to get
   std::uint32_t slots = 0;
   base::MonotonicTime loaded_at{};
   base::MonotonicTime not_before{};  // no Load sooner than this
@@ -55,6 +57,11 @@ struct ReplicaState {
   base::MonotonicTime described_at{};
   bool suspect = false;  // a gateway cannot reach it: to be described
   int unanswered = 0;    // Describe calls in a row
+
+  bool taken = false;      // out of the pool, and not claimed yet
+  bool claim_due = false;  // its module is there, or on its way: to be claimed
+  int claim_failures = 0;  // in a row
+  base::MonotonicTime claim_not_before{};
 
   std::uint64_t leave_version = 0;  // the route update without it; 0 if not published yet
   base::MonotonicTime leave_deadline{};
@@ -73,6 +80,7 @@ struct Refusal {
 // The clock of one cold start.
 struct ColdStart {
   std::string replica;
+  bool pooled = false;
   base::MonotonicTime asked{};
   base::MonotonicTime create_begin{};
   base::MonotonicTime create_end{};
@@ -80,6 +88,14 @@ struct ColdStart {
   base::MonotonicTime load_begin{};
   std::optional<base::MonotonicTime> load_end{};
   v1::LoadReply reply{};
+};
+
+// Which requests the gateways were told to bring to the function, and whether they all know.
+struct Routing {
+  std::string paths{};             // hosts, paths and methods, serialised
+  std::uint64_t version = 0;       // the route update that first said so; 0: nothing was said yet
+  base::MonotonicTime deadline{};  // after that, the status is written without waiting for it
+  bool confirmed = false;
 };
 
 struct LoadDone {
@@ -97,12 +113,20 @@ struct DrainDone {
   std::string replica;
   absl::StatusOr<v1::DrainReply> reply;
 };
+struct ClaimDone {
+  std::string replica;
+  absl::Status status;
+};
 struct ReportedUnreachable {
   std::string replica;
 };
-using Happening = std::variant<LoadDone, DescribeDone, DrainDone, ReportedUnreachable>;
+struct SecretRead {
+  std::string name;
+  absl::StatusOr<SecretData> secret;
+};
+using Happening = std::variant<LoadDone, DescribeDone, DrainDone, ClaimDone, ReportedUnreachable, SecretRead>;
 
-// Thread-safe. Bounded: one call per replica is in flight, and a replica is reported once until it is taken out.
+// Thread-safe. Bounded: one call per replica and Secret is in flight, and a replica is reported once until it is taken out.
 class Inbox {
  public:
   void Put(Happening happening) {
@@ -161,12 +185,13 @@ struct FunctionState {
   std::optional<Revision> wanted;
   std::optional<Revision> good;  // the last one that a replica took
   std::optional<Refusal> refused;
-  bool route_published = false;
-  std::uint64_t route_version = 0;
+  TriggerSecrets secrets;
+  Routing routing;
 
-  int start_failures = 0;  // in a row, of replicas that never served
-  int create_kills = 0;    // in a row, of create() that someone killed
-  int quick_deaths = 0;    // in a row, of replicas that served for a moment only
+  int start_failures = 0;                     // in a row, of replicas that never served
+  base::MonotonicTime start_failing_since{};  // when the first of them failed
+  int create_kills = 0;                       // in a row, of create() that someone killed
+  int quick_deaths = 0;                       // in a row, of replicas that served for a moment only
   base::MonotonicTime create_not_before{};
   std::optional<v1::Problem> last_failure;
   base::WallTime last_failure_time{};
@@ -178,6 +203,7 @@ struct FunctionState {
   std::string noted_manifest_problem;
   std::string noted_artifact_problem;
   std::string noted_conflict;
+  std::string noted_pool;
   std::string blocked;  // what keeps replicas from starting
   // Made when the function is first active: idle ones have no series.
   prometheus::Gauge* desired_gauge = nullptr;

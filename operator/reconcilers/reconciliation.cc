@@ -7,7 +7,11 @@
 #include "base/backoff.h"
 #include "base/log.h"
 #include "operator/api/triggers.h"
+#include "operator/autoscaler/scaling_spec.h"
+#include "operator/reconcilers/event_route.h"
+#include "operator/reconcilers/status_builder.h"
 #include "proto/problem.h"
+#include "proto/stable_bytes.h"
 
 namespace mayfly::op {
 namespace {
@@ -17,6 +21,7 @@ using namespace std::chrono_literals;
 constexpr auto kListLag = 10s;        // a replica that was just made may not be listed yet
 constexpr auto kDescribedFresh = 2s;  // how long "idle" may be believed when choosing whom to stop
 constexpr int kStartFailuresToRefuse = 3;
+constexpr auto kStartFailingToRefuse = 3s;  // what was killed by chance is not taken for what cannot live
 constexpr std::size_t kEventsKept = 32;
 constexpr std::string_view kUnschedulable = "Unschedulable";
 
@@ -48,16 +53,13 @@ Result Reconciliation::Run() {
 
   ChooseRevision();
   const FunctionSpec& spec = state_.object.function->spec;
-  const std::int32_t desired =
-      parts_.scaler.Configure(state_.key, {.min_replicas = spec.scaling.min_replicas,
-                                           .max_replicas = spec.scaling.max_replicas,
-                                           .target_utilization = spec.scaling.target_utilization,
-                                           .slots = spec.concurrency,
-                                           .scale_to_zero_after = spec.scaling.scale_to_zero_after});
+  const std::int32_t desired = parts_.scaler.Configure(state_.key, ScalingSpecOf(spec));
   Scale(desired);
   Load();
+  ReadSecrets();
   claim_ = parts_.routes.Claim(state_.key, EffectiveHttpTriggers(*state_.object.function));
   Publish();
+  Claim();
   MoveLeaving();
   WriteStatus();
   return Finish();
@@ -120,6 +122,7 @@ void Reconciliation::ListReplicas() {
       Lose(replica, "ReplicaGone", fmt::format("replica {} is gone, and nobody told it to go", it->first));
     }
     if (!replica.seen.address.empty()) parts_.replicas.Forget(replica.seen.address);
+    if (replica.taken) parts_.pool->GiveBack(it->first);
     gone_.push_back(it->first);
     it = state_.replicas.erase(it);
   }
@@ -206,10 +209,11 @@ void Reconciliation::CreateReplicas(std::int32_t missing) {
   if (now_ < state_.create_not_before) return WakeAt(state_.create_not_before);
   const bool from_zero = state_.last_desired == 0;
   for (; missing > 0; --missing) {
+    if (TakeFromPool(*target->function, from_zero)) continue;
     const base::MonotonicTime begin = parts_.clock.Now();
     const absl::StatusOr<std::string> name = parts_.cluster.CreateReplica(*target->function);
     if (!name.ok()) {
-      ++state_.start_failures;
+      CountStartFailure();
       state_.create_not_before = now_ + base::JitteredBackoff(state_.start_failures, 200ms, 60s);
       WakeAt(state_.create_not_before);
       NoteFailure(v1::MakeProblem(
@@ -228,6 +232,51 @@ void Reconciliation::CreateReplicas(std::int32_t missing) {
                                     .asked = parts_.scaler.Activation(state_.key).value_or(now_),
                                     .create_begin = begin,
                                     .create_end = parts_.clock.Now()};
+    }
+  }
+}
+
+bool Reconciliation::TakeFromPool(const Function& function, bool from_zero) {
+  if (parts_.pool == nullptr) return false;
+  const base::MonotonicTime begin = parts_.clock.Now();
+  absl::StatusOr<Replica> taken = parts_.pool->Take(function);
+  if (!taken.ok()) {
+    const std::string why(taken.status().message());
+    if (absl::IsFailedPrecondition(taken.status()) && state_.noted_pool != why)
+      Record(false, "PoolDoesNotFit", why + "; the function gets pods of its own");
+    if (absl::IsResourceExhausted(taken.status()))
+      Record(false, "PoolExhausted", why + "; the function gets a pod of its own");
+    state_.noted_pool = absl::IsFailedPrecondition(taken.status()) ? why : "";
+    return false;
+  }
+  state_.noted_pool.clear();
+  ReplicaState& replica = state_.replicas[taken->name];
+  replica = ReplicaState();
+  replica.seen = *std::move(taken);
+  replica.seen.replica_template = state_.object.replica_template;
+  replica.added = now_;
+  replica.known = true;
+  replica.taken = true;
+  if (from_zero && !state_.cold_start) {
+    const base::MonotonicTime end = parts_.clock.Now();
+    state_.cold_start = ColdStart{.replica = replica.seen.name,
+                                  .pooled = true,
+                                  .asked = parts_.scaler.Activation(state_.key).value_or(now_),
+                                  .create_begin = begin,
+                                  .create_end = end,
+                                  .running = end};
+  }
+  return true;
+}
+
+void Reconciliation::Claim() {
+  for (auto& [name, replica] : state_.replicas) {
+    if (!replica.taken || !replica.claim_due || replica.call != ReplicaState::Call::kNone || !Alive(replica))
+      continue;
+    if (now_ < replica.claim_not_before) {
+      WakeAt(replica.claim_not_before);
+    } else {
+      StartClaim(name, replica);
     }
   }
 }
@@ -331,7 +380,9 @@ std::optional<v1::Problem> Reconciliation::Unavailable() const {
   }
   if (blocked_) return state_.last_failure;
   // Asking again and again helps nobody who waits. Once nobody does, the next request may try.
-  if (state_.start_failures >= kStartFailuresToRefuse && state_.last_desired > 0) return state_.last_failure;
+  if (state_.start_failures >= kStartFailuresToRefuse &&
+      now_ - state_.start_failing_since >= kStartFailingToRefuse && state_.last_desired > 0)
+    return state_.last_failure;
   return std::nullopt;
 }
 
@@ -360,15 +411,21 @@ void Reconciliation::Publish() {
     http.set_host(trigger.http->host);
     http.set_path(trigger.http->path);
     for (const std::string& method : trigger.http->methods) http.add_methods(method);
+    http.set_events(trigger.event.has_value());
   }
   for (const auto& [name, replica] : state_.replicas) {
-    if (!IsEndpoint(replica)) continue;
+    // One out of the pool is told while it gets its module: gateways connect meanwhile, and hear from itself when it
+    // has slots.
+    const bool comes = Alive(replica) && replica.taken && replica.call == ReplicaState::Call::kLoad &&
+                       replica.revision.empty();
+    if (!IsEndpoint(replica) && !comes) continue;
     v1::Endpoint& endpoint = *route.add_endpoints();
     endpoint.set_replica(name);
     endpoint.set_address(replica.seen.address);
-    endpoint.set_revision(replica.revision);
-    endpoint.set_slots(replica.slots);
+    endpoint.set_revision(comes ? replica.loading : replica.revision);
+    endpoint.set_slots(comes ? 0 : replica.slots);
   }
+  secret_problems_ = AddEvents(spec, state_.secrets, &route);
   route.set_timeout_ms(static_cast<std::uint32_t>(spec.timeout.count()));
   route.set_max_request_bytes(spec.max_request_bytes);
   route.set_hold_limit(options_.hold_limit);
@@ -376,12 +433,40 @@ void Reconciliation::Publish() {
   route.set_starting(Starting());
 
   const std::uint64_t version = parts_.routes.Put(route);
-  state_.route_published = true;
+  AwaitRouting(route, version);
   for (auto& [name, replica] : state_.replicas) {
     if (replica.stage == ReplicaStage::kLeaving && replica.leave_version == 0)
       replica.leave_version = version;
   }
   ObserveColdStart();
+}
+
+void Reconciliation::AwaitRouting(const v1::FunctionRoute& route, std::uint64_t version) {
+  v1::FunctionRoute paths;
+  *paths.mutable_http() = route.http();
+  *paths.mutable_triggers() = route.triggers();
+  Routing& routing = state_.routing;
+  std::string bytes = v1::StableBytes(paths);
+  if (routing.version == 0 || routing.paths != bytes) {
+    // What an earlier operator wrote down of this manifest is not taken back while gateways come over.
+    const bool known = routing.version == 0 && state_.written && RoutedBefore(*state_.written);
+    routing = {.paths = std::move(bytes),
+               .version = version,
+               .deadline = now_ + options_.confirm_timeout,
+               .confirmed = known};
+  }
+  if (routing.confirmed) return;
+  routing.confirmed = parts_.routes.Confirmed(routing.version);
+  if (routing.confirmed) return;
+  parts_.routes.WakeWhenConfirmed(routing.version, state_.key);
+  if (now_ < routing.deadline) WakeAt(routing.deadline);
+}
+
+bool Reconciliation::RoutedBefore(const FunctionStatus& status) const {
+  if (status.observed_generation != state_.object.function->generation) return false;
+  return std::any_of(status.conditions.begin(), status.conditions.end(), [](const Condition& condition) {
+    return condition.type == kTriggersReady && condition.status == ConditionStatus::kTrue;
+  });
 }
 
 void Reconciliation::MoveLeaving() {
@@ -443,6 +528,8 @@ Result Reconciliation::Retire() {
   state_.adopted = false;
   state_.metered = false;
   state_.written.reset();
+  state_.secrets = {};
+  state_.routing = {};
   state_.last_desired = 0;
   retired_ = state_.replicas.empty();
   return Finish();
@@ -453,6 +540,7 @@ Result Reconciliation::Finish() {
     const ReplicaState& replica = entry.second;
     return Alive(replica) && replica.seen.phase == ReplicaPhase::kRunning && !replica.known;
   });
+  settled_ = settled_ && state_.secrets.Known();
   const auto delay =
       wake_at_ ? std::optional(std::max<std::chrono::nanoseconds>(*wake_at_ - now_, 1ms)) : std::nullopt;
   if (!error_.ok()) {
@@ -472,7 +560,7 @@ void Reconciliation::Lose(ReplicaState& replica, const std::string& reason, cons
   if (state_.cold_start && state_.cold_start->replica == replica.seen.name) state_.cold_start.reset();
   if (was_leaving) return;
   if (!served) {
-    state_.create_not_before = now_ + base::JitteredBackoff(++state_.start_failures, 200ms, 60s);
+    state_.create_not_before = now_ + base::JitteredBackoff(CountStartFailure(), 200ms, 60s);
   } else if (now_ - replica.loaded_at < 500ms) {
     state_.create_not_before = now_ + base::JitteredBackoff(++state_.quick_deaths, 50ms, 2s);
   } else {

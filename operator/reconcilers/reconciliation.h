@@ -23,7 +23,8 @@ class Reconciliation {
   const std::vector<std::string>& gone() const { return gone_; }
   // The function is gone and nothing of it is left.
   bool retired() const { return retired_; }
-  // What runs of the function was understood: its route says all there is to say, whoever made its replicas.
+  // What runs of the function was understood, and its triggers' Secrets were read: its route says all there is to say,
+  // whoever made its replicas.
   bool settled() const { return settled_; }
 
  private:
@@ -32,7 +33,9 @@ class Reconciliation {
   void Take(const LoadDone& done);
   void Take(const DescribeDone& done);
   void Take(const DrainDone& done);
+  void Take(const ClaimDone& done);
   void Take(const ReportedUnreachable& report);
+  void Take(const SecretRead& read);
   void Refuse(const Revision& revision, v1::Problem problem);
 
   // The steps of a pass.
@@ -41,11 +44,21 @@ class Reconciliation {
   void ChooseRevision();
   void Scale(std::int32_t desired);
   void CreateReplicas(std::int32_t missing);
+  // Takes one out of the pool; whether there was one.
+  bool TakeFromPool(const Function& function, bool from_zero);
+  // Has those claimed that were taken out of the pool and have their module.
+  void Claim();
   void RemoveReplicas(std::int32_t excess);
   void RemoveOutdated(std::int32_t desired);
   void Leave(ReplicaState& replica);
   void Load();
+  // Has the Secrets read that triggers name and that are due.
+  void ReadSecrets();
   void Publish();
+  // Keeps in mind whether every gateway has the paths and triggers of `route` in force, which `version` brought them.
+  void AwaitRouting(const v1::FunctionRoute& route, std::uint64_t version);
+  // Whether `status` tells of this manifest that its triggers were routed.
+  bool RoutedBefore(const FunctionStatus& status) const;
   void MoveLeaving();
   void MoveOneLeaving(const std::string& name, ReplicaState& replica);
   void WriteStatus();
@@ -67,9 +80,14 @@ class Reconciliation {
   void StartLoad(const std::string& name, ReplicaState& replica, const Revision& revision);
   void StartDescribe(const std::string& name, ReplicaState& replica);
   void StartDrain(const std::string& name, ReplicaState& replica);
+  void StartClaim(const std::string& name, ReplicaState& replica);
 
+  // A replica out of the pool that is not to be the function's: it is forgotten, and not deleted.
+  void GiveBack(const std::string& name);
   // Notes what keeps a replica from starting.
   void NoteBlocked(const ReplicaState& replica);
+  // One more replica has failed to start. Returns how many have in a row.
+  int CountStartFailure();
   void Lose(ReplicaState& replica, const std::string& reason, const std::string& message);
   void NoteFailure(v1::Problem problem);
   void Record(bool warning, const std::string& reason, const std::string& message);
@@ -83,6 +101,7 @@ class Reconciliation {
   const base::MonotonicTime now_;
 
   RouteClaim claim_;
+  std::vector<TriggerProblem> secret_problems_;  // of triggers that gateways are not told of
   std::optional<base::MonotonicTime> wake_at_;
   absl::Status error_;
   std::vector<std::string> gone_;

@@ -2,6 +2,8 @@
 // next pass.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/backoff.h"
 #include "base/log.h"
 #include "operator/reconcilers/reconciliation.h"
@@ -44,6 +46,7 @@ void Reconciliation::StartLoad(const std::string& name, ReplicaState& replica, c
   };
   if (!parts_.loads.Run(std::move(call))) return WakeAt(now_ + kTryLater);
   replica.call = ReplicaState::Call::kLoad;
+  replica.loading = revision.name;
 }
 
 void Reconciliation::StartDescribe(const std::string& name, ReplicaState& replica) {
@@ -54,6 +57,11 @@ void Reconciliation::StartDescribe(const std::string& name, ReplicaState& replic
   };
   if (!parts_.probes.Run(std::move(call))) return WakeAt(now_ + kTryLater);
   replica.call = ReplicaState::Call::kDescribe;
+}
+
+int Reconciliation::CountStartFailure() {
+  if (state_.start_failures++ == 0) state_.start_failing_since = now_;
+  return state_.start_failures;
 }
 
 void Reconciliation::StartDrain(const std::string& name, ReplicaState& replica) {
@@ -71,6 +79,43 @@ void Reconciliation::StartDrain(const std::string& name, ReplicaState& replica) 
   replica.stage = ReplicaStage::kDraining;
 }
 
+void Reconciliation::StartClaim(const std::string& name, ReplicaState& replica) {
+  auto call = [&pool = *parts_.pool, &queue = parts_.queue, inbox = state_.inbox, key = state_.key, name,
+               function = state_.object.function] {
+    inbox->Put(ClaimDone{.replica = name, .status = pool.Claim(name, *function)});
+    queue.Add(key);
+  };
+  if (!parts_.probes.Run(std::move(call))) return WakeAt(now_ + kTryLater);
+  replica.call = ReplicaState::Call::kClaim;
+}
+
+void Reconciliation::ReadSecrets() {
+  std::set<std::string> wanted;
+  std::set<std::string> troubled;
+  const std::vector<TriggerProblem> problems = parts_.triggers.Problems(state_.key);
+  for (const Trigger& trigger : state_.object.function->spec.triggers) {
+    if (!trigger.event || trigger.event->message.secret_name().empty()) continue;
+    const std::string& name = trigger.event->message.secret_name();
+    wanted.insert(name);
+    const bool complains = std::any_of(problems.begin(), problems.end(), [&](const TriggerProblem& problem) {
+      return problem.trigger == trigger.name;
+    });
+    if (complains) troubled.insert(name);
+  }
+  for (const std::string& name : state_.secrets.Due(wanted, troubled, state_.object.secrets_version, now_)) {
+    auto call = [&cluster = parts_.cluster, &queue = parts_.queue, inbox = state_.inbox, key = state_.key,
+                 space = state_.object.function->space, name] {
+      inbox->Put(SecretRead{.name = name, .secret = cluster.GetSecret(space, name)});
+      queue.Add(key);
+    };
+    if (!parts_.probes.Run(std::move(call))) {
+      state_.secrets.NotReading(name);
+      WakeAt(now_ + kTryLater);
+    }
+  }
+  if (const auto next = state_.secrets.NextDue(); next && *next > now_) WakeAt(*next);
+}
+
 void Reconciliation::TakeInbox() {
   for (const Happening& happening : state_.inbox->TakeAll()) {
     std::visit([this](const auto& what) { Take(what); }, happening);
@@ -83,6 +128,10 @@ void Reconciliation::Take(const LoadDone& done) {
   ReplicaState& replica = found->second;
   replica.call = ReplicaState::Call::kNone;
   if (replica.lost) return;
+  // What runs its code, or waits for its module, is written down as the function's own.
+  if (replica.taken && done.reply.ok())
+    replica.claim_due = !done.reply->has_problem() || done.reply->bound() ||
+                        done.reply->problem().reason() == kReasonFetching;
 
   if (done.reply.ok() && !done.reply->has_problem()) {
     replica.revision = done.revision.name;
@@ -117,6 +166,10 @@ void Reconciliation::Take(const LoadDone& done) {
       return;
     }
     if (problem.reason() != kReasonCreateKilled || ++state_.create_kills >= kCreateKillsToRefuse) {
+      if (replica.taken && !replica.claim_due) {
+        // None of its code ran there: it is as good as before for another function.
+        GiveBack(done.replica);
+      }
       return Refuse(done.revision, problem);
     }
     base::log::Warn("create() was killed; the module is loaded again",
@@ -137,6 +190,12 @@ void Reconciliation::Take(const LoadDone& done) {
                        {{"function", state_.key}, {"replica", done.replica}, {"error", status.ToString()}});
       replica.not_before = now_ + 5s;
       return;
+    case absl::StatusCode::kAlreadyExists:
+      // Another operator gave it to another function at the same time, and was faster.
+      if (replica.taken) return GiveBack(done.replica);
+      return Lose(
+          replica, "ForeignReplica",
+          fmt::format("replica {} is another function's: {}", done.replica, std::string(status.message())));
     case absl::StatusCode::kUnavailable:
       if (serves_another) {
         replica.suspect = true;  // described next; what it serves may be alive
@@ -163,6 +222,13 @@ void Reconciliation::Take(const LoadDone& done) {
   Lose(replica, "LoadFailed",
        fmt::format("replica {} could not be given its module: {}", done.replica,
                    std::string(status.message())));
+}
+
+void Reconciliation::GiveBack(const std::string& name) {
+  if (state_.cold_start && state_.cold_start->replica == name) state_.cold_start.reset();
+  parts_.pool->GiveBack(name);
+  gone_.push_back(name);
+  state_.replicas.erase(name);
 }
 
 void Reconciliation::Refuse(const Revision& revision, v1::Problem problem) {
@@ -241,6 +307,29 @@ void Reconciliation::Take(const DrainDone& done) {
         {{"function", state_.key}, {"replica", done.replica}, {"remaining", done.reply->remaining()}});
   }
 }
+
+void Reconciliation::Take(const ClaimDone& done) {
+  const auto found = state_.replicas.find(done.replica);
+  if (found == state_.replicas.end()) return;
+  ReplicaState& replica = found->second;
+  replica.call = ReplicaState::Call::kNone;
+  if (done.status.ok()) {
+    replica.taken = replica.claim_due = false;
+    return;
+  }
+  if (replica.lost) return;
+  if (absl::IsNotFound(done.status) || absl::IsAborted(done.status)) {
+    base::log::Warn("a replica of the pool is gone or another's; the function does without it",
+                    {{"function", state_.key}, {"replica", done.replica}, {"error", done.status.ToString()}});
+    return GiveBack(done.replica);
+  }
+  // The API server is away: the replica serves meanwhile.
+  base::log::Warn("a replica of the pool is not claimed yet",
+                  {{"function", state_.key}, {"replica", done.replica}, {"error", done.status.ToString()}});
+  replica.claim_not_before = now_ + base::JitteredBackoff(++replica.claim_failures, 500ms, 30s);
+}
+
+void Reconciliation::Take(const SecretRead& read) { state_.secrets.Take(read.name, read.secret, now_); }
 
 void Reconciliation::Take(const ReportedUnreachable& report) {
   const auto found = state_.replicas.find(report.replica);

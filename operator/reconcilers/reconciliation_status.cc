@@ -6,6 +6,11 @@
 #include "operator/reconcilers/status_builder.h"
 
 namespace mayfly::op {
+namespace {
+
+constexpr auto kColdStartPatience = std::chrono::seconds(1);
+
+}  // namespace
 
 // Takes over what an earlier operator wrote down.
 void Reconciliation::Remember() {
@@ -27,7 +32,16 @@ void Reconciliation::WriteStatus() {
     inputs.unavailable = Unavailable();
     if (state_.wanted) inputs.wanted = state_.wanted->name;
     if (state_.refused) inputs.refused = state_.refused->problem;
+    inputs.trigger_problems = parts_.triggers.Problems(state_.key);
+    std::erase_if(inputs.trigger_problems, [this](const TriggerProblem& of_gateways) {
+      return std::any_of(secret_problems_.begin(), secret_problems_.end(),
+                         [&](const TriggerProblem& own) { return own.trigger == of_gateways.trigger; });
+    });
+    inputs.trigger_problems.insert(inputs.trigger_problems.end(), secret_problems_.begin(),
+                                   secret_problems_.end());
     inputs.routed = !claim_.granted.empty();
+    inputs.all_gateways_know = state_.routing.confirmed;
+    if (!inputs.all_gateways_know) inputs.gateways_lacking = parts_.routes.Lacking(state_.routing.version);
     if (inputs.routed) inputs.url = options_.base_url + claim_.granted.front().http->path;
   }
   for (const auto& [name, replica] : state_.replicas) {
@@ -60,6 +74,14 @@ void Reconciliation::WriteStatus() {
     state_.ready_gauge->Set(inputs.ready_replicas);
   }
 
+  // Who waits for Ready asks a gateway next, so that comes first. One that is cut off does not keep it up for ever.
+  if (state_.object.function && !state_.routing.confirmed && now_ < state_.routing.deadline) return;
+  // While a replica of the pool gets its module, which takes milliseconds, the request that waits goes first: a write would
+  // hold up the pass that brings it there.
+  if (state_.cold_start && state_.cold_start->pooled && now_ - state_.cold_start->asked < kColdStartPatience)
+    return WakeAt(state_.cold_start->asked + kColdStartPatience);
+  // What is to be said of a trigger is not known before its Secret was read, which takes some seconds at most.
+  if (state_.secrets.Pending()) return;
   FunctionStatus status = BuildStatus(inputs, state_.written, parts_.clock.WallNow());
   status.usage = parts_.meter.Of(state_.key);
   const auto write_usage_at = parts_.meter.WriteAt(state_.key);
@@ -86,7 +108,9 @@ void Reconciliation::ObserveColdStart() {
   const base::MonotonicTime end = parts_.clock.Now();
   const auto observe = [&](const char* phase, std::chrono::duration<double> seconds) {
     parts_.metrics
-        .Histogram("mayfly_cold_start_seconds", "Starts from zero, by phase.", {{"phase", phase}},
+        .Histogram("mayfly_cold_start_seconds",
+                   "Starts from zero, by phase, from a pool or by a replica that was made.",
+                   {{"phase", phase}, {"from", cold.pooled ? "pool" : "created"}},
                    base::Metrics::LatencyBuckets())
         .Observe(std::max(0.0, seconds.count()));
   };
@@ -95,7 +119,7 @@ void Reconciliation::ObserveColdStart() {
   const auto map = std::chrono::microseconds(cold.reply.map_us());
   const auto init = std::chrono::microseconds(cold.reply.init_us());
   observe("decide", cold.create_begin - cold.asked);
-  observe("create", *cold.running - cold.create_begin);
+  observe(cold.pooled ? "claim" : "create", *cold.running - cold.create_begin);
   observe("connect", *cold.load_end - *cold.running - fetch - check - map - init);
   observe("fetch", fetch);
   observe("check", check);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "proto/stable_bytes.h"
+
 namespace mayfly::op {
 namespace {
 
@@ -84,7 +86,7 @@ RouteClaim RouteTable::Claim(const std::string& function, const std::vector<Trig
 }
 
 std::uint64_t RouteTable::Put(const v1::FunctionRoute& route) {
-  std::string bytes = route.SerializeAsString();
+  std::string bytes = v1::StableBytes(route);
   std::lock_guard lock(publish_mutex_);
   Published& published = published_[route.function()];
   if (published.version != 0 && published.route == bytes) return published.version;
@@ -103,6 +105,16 @@ std::uint64_t RouteTable::Remove(const std::string& function) {
   v1::RouteUpdate update;
   update.add_remove(function);
   return PublishLocked(std::move(update));
+}
+
+void RouteTable::PutStandby(const v1::Standby& standby) {
+  std::string bytes = v1::StableBytes(standby);
+  const std::lock_guard lock(publish_mutex_);
+  if (standby_ == bytes) return;
+  standby_ = std::move(bytes);
+  v1::RouteUpdate update;
+  *update.mutable_standby() = standby;
+  PublishLocked(std::move(update));
 }
 
 std::uint64_t RouteTable::PublishLocked(v1::RouteUpdate update) {
@@ -136,6 +148,16 @@ void RouteTable::Observe(const v1::GatewayReport& report) {
 bool RouteTable::Confirmed(std::uint64_t version) const {
   std::lock_guard lock(confirm_mutex_);
   return !confirmed_.empty() && ConfirmedVersionLocked() >= version;
+}
+
+std::vector<std::string> RouteTable::Lacking(std::uint64_t version) const {
+  std::vector<std::string> lacking;
+  std::lock_guard lock(confirm_mutex_);
+  for (const auto& [gateway, confirmed] : confirmed_) {
+    if (confirmed < version) lacking.push_back(gateway);
+  }
+  std::sort(lacking.begin(), lacking.end());
+  return lacking;
 }
 
 void RouteTable::WakeWhenConfirmed(std::uint64_t version, const std::string& function) {

@@ -49,10 +49,15 @@ class RouteTable {
   // Takes the function's route away and gives up what it claimed. Returns the version in which it is gone.
   std::uint64_t Remove(const std::string& function);
 
+  // Tells gateways which replicas of pools to connect to ahead: these, and no others.
+  void PutStandby(const v1::Standby& standby);
+
   // Takes in which version a gateway has in force, or that it is gone.
   void Observe(const v1::GatewayReport& report);
   // Whether every gateway that was heard of has `version` in force. False while none was heard of.
   bool Confirmed(std::uint64_t version) const;
+  // Who has not: the gateways' names, sorted; empty while none was heard of.
+  std::vector<std::string> Lacking(std::uint64_t version) const;
   // Wakes `function` once Confirmed(version), at once if it is.
   void WakeWhenConfirmed(std::uint64_t version, const std::string& function);
 
@@ -83,6 +88,7 @@ class RouteTable {
     std::uint64_t version = 0;
   };
   std::unordered_map<std::string, Published> published_;  // guarded by publish_mutex_
+  std::string standby_;                                   // guarded by publish_mutex_; serialised
 
   mutable std::mutex confirm_mutex_;
   std::unordered_map<std::string, std::uint64_t> confirmed_;  // guarded by confirm_mutex_; by gateway

@@ -58,6 +58,22 @@ TEST_F(RouteTableTest, PublishesAnewWhatWasRemoved) {
   EXPECT_TRUE(link_.in_order());
 }
 
+TEST_F(RouteTableTest, PublishesWhatStandsByWhenThatChanged) {
+  v1::Standby standby;
+  table_.PutStandby(standby);
+  EXPECT_EQ(link_.updates(), 0) << "nothing stands by to begin with";
+  standby.add_replicas()->set_address("ipv4:10.0.0.7:9000");
+  table_.PutStandby(standby);
+  table_.PutStandby(standby);
+  EXPECT_EQ(link_.updates(), 1);
+  EXPECT_THAT(link_.Standby(), ElementsAre("ipv4:10.0.0.7:9000"));
+  table_.Put(Route("a"));
+  EXPECT_THAT(link_.Standby(), ElementsAre("ipv4:10.0.0.7:9000")) << "a route says nothing of it";
+  table_.PutStandby({});
+  EXPECT_THAT(link_.Standby(), IsEmpty());
+  EXPECT_TRUE(link_.in_order());
+}
+
 TEST_F(RouteTableTest, WaitsForEveryGatewayThatWasHeardOf) {
   const std::uint64_t version = table_.Put(Route("a"));
   EXPECT_FALSE(table_.Confirmed(version)) << "nobody was heard of yet";
@@ -65,6 +81,7 @@ TEST_F(RouteTableTest, WaitsForEveryGatewayThatWasHeardOf) {
   table_.Observe(Confirms("g1", 0));
   table_.Observe(Confirms("g2", version));
   EXPECT_FALSE(table_.Confirmed(version));
+  EXPECT_THAT(table_.Lacking(version), ElementsAre("g1"));
   EXPECT_THAT(woken_, IsEmpty());
   table_.Observe(Confirms("g1", version));
   EXPECT_TRUE(table_.Confirmed(version));

@@ -1,15 +1,20 @@
 #include "operator/reconcilers/status_builder.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <tuple>
 
+#include "base/utf8.h"
+
 namespace mayfly::op {
 namespace {
 
-Condition Make(const char* type, ConditionStatus status, std::string reason, std::string message) {
-  return {.type = type,
+constexpr std::size_t kMostMessage = 2048;
+
+Condition Make(std::string_view type, ConditionStatus status, std::string reason, std::string message) {
+  return {.type = std::string(type),
           .status = status,
           .reason = std::move(reason),
           .message = std::move(message),
@@ -38,14 +43,35 @@ Condition ArtifactReady(const StatusInputs& in) {
                           in.wanted));
 }
 
+// `lacking`: as StatusInputs::gateways_lacking.
+Condition Unrouted(std::string_view type, const std::vector<std::string>& lacking) {
+  if (lacking.empty()) {
+    return Make(type, ConditionStatus::kUnknown, "NoGateway",
+                "no gateway is connected to the operator, so no request and no event reaches the function");
+  }
+  return Make(type, ConditionStatus::kUnknown, "Routing",
+              fmt::format("gateway {} does not answer the operator and may not know the newest routes",
+                          fmt::join(lacking, ", ")));
+}
+
 Condition TriggersReady(const StatusInputs& in) {
-  const char* type = "TriggersReady";
+  constexpr std::string_view type = kTriggersReady;
   if (in.object.function == nullptr) {
     return Make(type, ConditionStatus::kUnknown, "ManifestInvalid", "the manifest does not say which");
   }
   if (!in.conflicts.empty()) {
     return Make(type, ConditionStatus::kFalse, "RouteConflict", ConflictMessage(in.conflicts));
   }
+  if (!in.trigger_problems.empty()) {
+    std::string message;
+    for (const TriggerProblem& problem : in.trigger_problems) {
+      if (!message.empty()) message += "; ";
+      message += fmt::format("trigger {}: {}", problem.trigger, problem.message);
+    }
+    return Make(type, ConditionStatus::kFalse, "SourceNotReady",
+                std::string(base::CutUtf8(message, kMostMessage)));
+  }
+  if (!in.all_gateways_know) return Unrouted(type, in.gateways_lacking);
   return Make(type, ConditionStatus::kTrue, "Routed", "every trigger is routed");
 }
 
@@ -77,6 +103,7 @@ Condition Ready(const StatusInputs& in) {
   if (!in.routed && !in.conflicts.empty()) {
     return Make(type, ConditionStatus::kFalse, "RouteConflict", ConflictMessage(in.conflicts));
   }
+  if (!in.all_gateways_know && in.gateways_lacking.empty()) return Unrouted(type, {});
   if (in.object.problem) {
     return Make(type, ConditionStatus::kTrue, "OldManifestServes",
                 fmt::format("the newest manifest is wrong and the one before it serves: {}",

@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "operator/controller/cluster.h"
 #include "operator/reconcilers/route_table.h"
+#include "operator/reconcilers/trigger_health.h"
 
 namespace mayfly::op {
+
+inline constexpr std::string_view kTriggersReady = "TriggersReady";
 
 struct StatusInputs {
   const FunctionObject& object;
@@ -20,7 +24,10 @@ struct StatusInputs {
   std::optional<v1::Problem> refused{};      // why it was refused
   std::optional<v1::Problem> unavailable{};  // why requests cannot be served at all
   const std::vector<RouteConflict>& conflicts;
-  bool routed = false;  // has at least one route
+  std::vector<TriggerProblem> trigger_problems{};  // of those that bring events
+  bool routed = false;                             // has at least one route
+  bool all_gateways_know = false;                  // its routes are in force at every gateway
+  std::vector<std::string> gateways_lacking{};  // which of them do not know yet; empty: there is none at all
   std::string url{};
   std::int32_t replicas = 0;
   std::int32_t ready_replicas = 0;

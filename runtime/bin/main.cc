@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "admin/admin_server.h"
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "runtime/bin/options.h"
 #include "runtime/bin/process.h"
+#include "runtime/pool/spare_worker.h"
 #include "runtime/server/runtime_server.h"
 #include "tls/identity.h"
 
@@ -54,6 +56,9 @@ int main(int argc, char** argv) {
     options.symbolizer.clear();
   }
 
+  // On this thread, which lives as long as the process.
+  std::optional<runtime::SpareWorker> spare;
+  if (options.spare_worker) spare.emplace(options.worker);
   base::Metrics metrics;
   auto store = runtime::ModuleStore::Open(options.state_dir + "/modules", options.worker);
   if (!store.ok()) return Fail(std::string(store.status().message()));
@@ -66,7 +71,8 @@ int main(int argc, char** argv) {
        .credentials_folder = options.artifact_credentials,
        .cache_bytes = options.module_cache_bytes});
   if (!fetcher.ok()) return Fail(std::string(fetcher.status().message()));
-  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary, fetcher->get()},
+  runtime::Replica replica({MAYFLY_VERSION, options.worker, options.symbolizer, *temporary, fetcher->get(),
+                            spare ? &*spare : nullptr},
                            &runtime::WorkerPool::Create, **store, metrics);
   const base::RealClock clock;
   std::unique_ptr<tls::Identity> identity;

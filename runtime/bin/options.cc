@@ -1,5 +1,7 @@
 #include "runtime/bin/options.h"
 
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +15,13 @@ std::string BesideThis(const char* program) {
   const ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path));
   const std::string self(path, size < 0 ? 0 : static_cast<std::size_t>(size));
   return self.substr(0, self.rfind('/') + 1) + program;
+}
+
+// What is wrong with it; "" if nothing is.
+std::string IsJson(const std::string& text) {
+  google::protobuf::Value value;
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &value);
+  return status.ok() ? "" : "is no JSON: " + std::string(status.message());
 }
 
 }  // namespace
@@ -64,10 +73,13 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
       app.add_option("--drain-timeout", drain_seconds,
                      "Seconds that SIGTERM leaves to what runs (default: the function's timeout and 5)");
   app.add_option("--ready-fd", options.ready_fd, "Write a byte to this descriptor once calls are answered");
+  app.add_flag("--spare-worker", options.spare_worker,
+               "Start a process for the first module before it is known: for a runtime that waits in a pool")
+      ->envname("MAYFLY_SPARE_WORKER");
   app.add_flag("--parent-death", options.parent_death, "Die with the process that started this one");
   CLI::Option* with_module = app.add_option("--module", module, "Load this .so at once");
   app.add_option("--handler", handler, "Its handler, if it has several")->needs(with_module);
-  app.add_option("--config", config, "JSON for its create()")->needs(with_module);
+  app.add_option("--config", config, "JSON for its create()")->needs(with_module)->check(IsJson, "JSON");
   app.add_option("--function", function, "Its name in logs and metrics, NAMESPACE/NAME")->needs(with_module);
   app.add_option("--concurrency", concurrency, "Its slots")->needs(with_module);
   try {

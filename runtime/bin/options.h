@@ -27,6 +27,7 @@ struct Options {
   std::optional<std::chrono::milliseconds> drain_timeout;  // default: the function's timeout and 5 s
   int ready_fd = -1;                                       // a byte is written here once calls are answered
   bool parent_death = false;
+  bool spare_worker = false;
   std::optional<v1::LoadRequest> load;  // to load at once
 };
 

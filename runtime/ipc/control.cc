@@ -52,6 +52,17 @@ bool SendMessage(int socket, const ServerMessage& message) {
   return size == static_cast<ssize_t>(sizeof(message));
 }
 
+bool SendGo(int socket) { return send(socket, "g", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1; }
+
+bool AwaitGo(int socket) {
+  char go = 0;
+  ssize_t size;
+  do {
+    size = recv(socket, &go, 1, 0);
+  } while (size < 0 && errno == EINTR);
+  return size == 1;
+}
+
 Received ReceiveCommand(int socket, SpawnCommand& command, std::array<int, kSpawnDescriptors>& fds) {
   iovec data{&command, sizeof(command)};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSpawnDescriptors)];

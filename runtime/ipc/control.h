@@ -42,6 +42,10 @@ struct ServerMessage {
 bool SendCommand(int socket, const SpawnCommand& command, const std::array<int, kSpawnDescriptors>& fds);
 bool SendMessage(int socket, const ServerMessage& message);
 
+// Tells a program that its launch block is there; and waits for that: false if the other end is gone.
+bool SendGo(int socket);
+bool AwaitGo(int socket);
+
 enum class Received { kMessage, kNothing, kClosed, kMalformed };
 
 // Blocks if the socket does. Descriptors are close-on-exec.

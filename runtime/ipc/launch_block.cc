@@ -42,6 +42,7 @@ struct Cursor {
 
 std::string Encode(const LaunchBlock& block) {
   std::string out;
+  PutText(out, block.label);
   PutText(out, block.module_path);
   PutText(out, block.handler);
   PutText(out, block.config_json);
@@ -63,10 +64,11 @@ bool Decode(const char* data, std::size_t size, LaunchBlock& block) {
   Cursor cursor{data, size};
   std::uint32_t sandbox = 0;
   std::uint32_t count = 0;
-  if (!cursor.Text(block.module_path) || !cursor.Text(block.handler) || !cursor.Text(block.config_json) ||
-      !cursor.Text(block.temporary_folder) || !cursor.Number(block.memory_bytes) ||
-      !cursor.Number(block.max_tasks) || !cursor.Number(block.max_request_bytes) ||
-      !cursor.Number(block.runtime_pid) || !cursor.Number(sandbox) || !cursor.Number(count)) {
+  if (!cursor.Text(block.label) || !cursor.Text(block.module_path) || !cursor.Text(block.handler) ||
+      !cursor.Text(block.config_json) || !cursor.Text(block.temporary_folder) ||
+      !cursor.Number(block.memory_bytes) || !cursor.Number(block.max_tasks) ||
+      !cursor.Number(block.max_request_bytes) || !cursor.Number(block.runtime_pid) ||
+      !cursor.Number(sandbox) || !cursor.Number(count)) {
     return false;
   }
   block.sandbox = sandbox != 0;

@@ -1,4 +1,5 @@
-// What a mayfly-worker is started with: not in its arguments, which any process may read, but in a memfd.
+// What a mayfly-worker is started with: not in its arguments, which any process may read, but in a memfd, which is filled
+// when it is told so on its control socket: it may be started before its module is known.
 //
 // The memfd begins with a CrashReport, in which a fork server that dies in create() tells why; then come the
 // strings, each a 32-bit size and its bytes.
@@ -14,6 +15,7 @@
 namespace mayfly::ipc {
 
 struct LaunchBlock {
+  std::string label;  // for people who look at ps
   std::string module_path;
   std::string handler;  // "" if the module has only one
   std::string config_json;
@@ -25,6 +27,9 @@ struct LaunchBlock {
   std::int32_t runtime_pid = 0;
   bool sandbox = true;
 };
+
+// The program's one argument is so many blanks, over which it writes the label.
+inline constexpr std::size_t kLabelBytes = 128;
 
 inline constexpr std::size_t kLaunchTextOffset = RoundUp(sizeof(CrashReport), kPageBytes);
 

@@ -111,6 +111,13 @@ Answer::Step Answer::Break(const std::string& what) {
   return Step::kBroken;
 }
 
+void Answer::Spoil() {
+  Conclude(v1::OUTCOME_BAD_ANSWER, "worker", "BadAnswer",
+           "the handler wrote over the memory that its worker shares with the runtime: the module corrupts "
+           "memory, "
+           "or means harm");
+}
+
 void Answer::Conclude(v1::Outcome outcome, const char* component, const char* reason, std::string message) {
   result_.set_outcome(outcome);
   *result_.mutable_problem() = v1::MakeProblem(component, reason, std::move(message));

@@ -25,6 +25,9 @@ class Answer {
   };
   Step Take(ipc::RecordKind kind, std::string&& payload);
 
+  // The handler wrote over what is not an answer's.
+  void Spoil();
+
   // Whether there is something for the caller, which TakePart() then moves out. With a result that is not OK,
   // a head that was not yet delivered never will be.
   bool HasPart() const { return has_part_; }

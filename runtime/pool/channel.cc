@@ -96,8 +96,11 @@ bool Channel::Taken(std::uint32_t number) const {
          ipc::WithState(words_[number % ipc::kCalls], ipc::CallState::kTaken);
 }
 
-bool Channel::Intact(std::uint32_t number) const {
-  if (!Taken(number)) return false;
+bool Channel::Offered(std::uint32_t number) const {
+  return header_.calls[number % ipc::kCalls].load(std::memory_order_acquire) == words_[number % ipc::kCalls];
+}
+
+bool Channel::Untouched() const {
   for (std::size_t i = 0; i < ipc::kCalls; ++i) {
     const std::uint32_t word = header_.calls[i].load(std::memory_order_relaxed);
     const bool taken = ipc::StateOf(words_[i]) == ipc::CallState::kOffered &&

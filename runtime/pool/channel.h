@@ -52,10 +52,14 @@ class Channel {
 
   // Whether the call has reached the handler.
   bool Taken(std::uint32_t number) const;
+  // Whether it surely has not. Neither, if somebody wrote over its word.
+  bool Offered(std::uint32_t number) const;
   // Whether the header's words are as the runtime left them, but for calls that were taken since; that which has just
   // ended, `number`, must have been. If not, the module wrote over its channel, and what its worker does next is
   // anyone's guess.
-  bool Intact(std::uint32_t number) const;
+  bool Intact(std::uint32_t number) const { return Taken(number) && Untouched(); }
+  // The same, while no call has ended.
+  bool Untouched() const;
   // Has the worker ring the doorbell at its next record.
   void Arm();
 

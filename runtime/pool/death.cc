@@ -38,28 +38,28 @@ const char* Reason(int signal) {
   }
 }
 
-std::string Describe(int signal, const CrashNotes& notes) {
+std::string Describe(int signal, const CrashNotes& notes, std::string_view who) {
   switch (signal) {
     case SIGSEGV:
       if (notes.kind != ipc::CrashKind::kSignal)
-        return "the handler touched memory that is not its own (SIGSEGV), and left no trace: perhaps a "
-               "thread that it "
-               "started has used up its stack";
-      return fmt::format("the handler touched memory that is not its own, at address {:#x} (SIGSEGV)",
+        return fmt::format(
+            "{} touched memory that is not its own (SIGSEGV), and left no trace: perhaps a thread that it "
+            "started has used up its stack",
+            who);
+      return fmt::format("{} touched memory that is not its own, at address {:#x} (SIGSEGV)", who,
                          notes.address);
     case SIGBUS:
-      return "the handler touched memory that has nothing behind it (SIGBUS)";
+      return fmt::format("{} touched memory that has nothing behind it (SIGBUS)", who);
     case SIGFPE:
-      return "the handler divided by zero or overflowed (SIGFPE)";
+      return fmt::format("{} divided by zero or overflowed (SIGFPE)", who);
     case SIGILL:
-      return "the handler ran into an illegal instruction (SIGILL); was it built for a newer CPU?";
+      return fmt::format("{} ran into an illegal instruction (SIGILL); was it built for a newer CPU?", who);
     case SIGABRT:
-      return "the handler called abort() (SIGABRT)";
+      return fmt::format("{} called abort() (SIGABRT)", who);
     case SIGSYS:
       if (notes.kind != ipc::CrashKind::kSignal)
-        return "the handler made a system call that workers may not make (SIGSYS)";
-      return fmt::format("the handler made system call {}, which workers may not make (SIGSYS)",
-                         notes.address);
+        return fmt::format("{} made a system call that workers may not make (SIGSYS)", who);
+      return fmt::format("{} made system call {}, which workers may not make (SIGSYS)", who, notes.address);
     case SIGKILL:
       return "the worker was killed from outside (SIGKILL): by a person, or by the kernel for want of memory";
     default:
@@ -83,38 +83,39 @@ CrashNotes CopyCrashReport(const ipc::CrashReport& report) {
   return notes;
 }
 
-Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_bytes) {
+Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_bytes, std::string_view who) {
   if (WIFEXITED(wait_status)) {
     const int code = WEXITSTATUS(wait_status);
     if (notes.kind == ipc::CrashKind::kException && !notes.text.empty()) {
       return Make(v1::OUTCOME_CRASHED, "Exited", notes.text);
     }
-    return Make(
-        v1::OUTCOME_CRASHED, "Exited",
-        fmt::format("the handler ended its process with exit code {}; a handler returns instead", code));
+    return Make(v1::OUTCOME_CRASHED, "Exited",
+                fmt::format("{} ended its process with exit code {}; user code returns instead", who, code));
   }
   const int signal = WTERMSIG(wait_status);
   switch (notes.kind) {
     case ipc::CrashKind::kOutOfMemory:
       return Make(v1::OUTCOME_OUT_OF_MEMORY, "OutOfMemory",
-                  fmt::format("the handler was refused more memory (std::bad_alloc) at its limit of {} MiB",
+                  fmt::format("{} was refused more memory (std::bad_alloc) at its limit of {} MiB", who,
                               memory_bytes >> 20));
     case ipc::CrashKind::kException:
       if (signal == SIGABRT) {
-        return Make(v1::OUTCOME_CRASHED, "UncaughtException", "an exception left the handler: " + notes.text);
+        return Make(v1::OUTCOME_CRASHED, "UncaughtException",
+                    fmt::format("an exception left {}: {}", who, notes.text));
       }
       break;
     case ipc::CrashKind::kStackOverflow:
       if (signal == SIGSEGV) {
-        return Make(v1::OUTCOME_CRASHED, "StackOverflow",
-                    "the handler used up its stack: recursion without end, or very large local variables");
+        return Make(
+            v1::OUTCOME_CRASHED, "StackOverflow",
+            fmt::format("{} used up its stack: recursion without end, or very large local variables", who));
       }
       break;
     case ipc::CrashKind::kNone:
     case ipc::CrashKind::kSignal:
       break;
   }
-  Death death = Make(v1::OUTCOME_CRASHED, Reason(signal), Describe(signal, notes));
+  Death death = Make(v1::OUTCOME_CRASHED, Reason(signal), Describe(signal, notes, who));
   if (signal == SIGKILL) death.problem.set_component("worker");
   return death;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "mayfly/v1/runtime.pb.h"
 #include "runtime/ipc/layout.h"
@@ -24,7 +25,8 @@ struct Death {
   v1::Problem problem;
 };
 
-// `wait_status` is what wait(2) says of the process; `memory_bytes` its limit.
-Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_bytes);
+// `wait_status` is what wait(2) says of the process; `memory_bytes` its limit; `who` of its code ran, for the sentence.
+Death Explain(int wait_status, const CrashNotes& notes, std::uint64_t memory_bytes,
+              std::string_view who = "the handler");
 
 }  // namespace mayfly::runtime

@@ -97,7 +97,7 @@ TEST_F(WorkerPoolTest, TextOfAHandlerThatIsNoUtf8IsCleaned) {
     EXPECT_EQ(WorkerPool::Create(options, metrics_, problem), nullptr);
     EXPECT_EQ(problem.reason(), "CreateFailed");
     EXPECT_TRUE(base::IsUtf8(problem.message())) << problem.message();
-    EXPECT_THAT(problem.message(), testing::AnyOf(kCafe, testing::EndsWith("\xc3\xa9")));
+    EXPECT_THAT(problem.message(), testing::AnyOf(HasSubstr(kCafe), testing::EndsWith("\xc3\xa9")));
   }
 }
 
@@ -257,6 +257,30 @@ TEST_F(WorkerPoolTest, AfterForkThatFailsIsNotAStart) {
   auto sink = Run();
   EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_NOT_STARTED) << sink->result().ShortDebugString();
   EXPECT_THAT(sink->result().problem().message(), HasSubstr("no connection for this worker"));
+}
+
+TEST_F(WorkerPoolTest, CrashInAfterForkIsNamedAndEndsTheInvocation) {
+  for (const char* module : {"after_fork_segv", "after_fork_exits"}) {
+    Open(module);
+    auto sink = Run();
+    // No other replica would do better, so none is to try.
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_CRASHED) << sink->result().ShortDebugString();
+    EXPECT_EQ(sink->result().problem().reason(), "AfterForkCrashed");
+    EXPECT_THAT(sink->result().problem().message(), HasSubstr("after_fork()"));
+    EXPECT_THAT(sink->result().problem().message(), testing::Not(HasSubstr("the handler")));
+    pool_.reset();
+  }
+}
+
+TEST_F(WorkerPoolTest, HandlerThatWritesOverItsChannelIsToldSo) {
+  for (const char* what : {"trash", "trash all"}) {
+    Open("waits");
+    auto sink = Run("", what);
+    EXPECT_EQ(sink->result().outcome(), v1::OUTCOME_BAD_ANSWER) << sink->result().ShortDebugString();
+    EXPECT_THAT(sink->result().problem().message(), HasSubstr("the handler wrote over"));
+    EXPECT_EQ(Run("", "ok")->body(), "ok");
+    pool_.reset();
+  }
 }
 
 TEST_F(WorkerPoolTest, CallsAfterForkOnceInEachWorker) {

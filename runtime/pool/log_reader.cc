@@ -16,6 +16,21 @@ constexpr std::size_t kMaxLine = 16u << 10;
 constexpr std::uint32_t kLinesPerSecond = 1'000;
 constexpr int kReadsAtOnce = 8;
 
+// What host->log() was given: see Log() in runtime/worker/host.cc.
+std::string Unescape(std::string_view line) {
+  std::string text;
+  text.reserve(line.size());
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] != '\\' || i + 1 == line.size()) {
+      text += line[i];
+      continue;
+    }
+    ++i;
+    text += line[i] == 'n' ? '\n' : line[i] == 'r' ? '\r' : line[i];
+  }
+  return text;
+}
+
 }  // namespace
 
 LogReader::LogReader(base::FileDescriptor pipe, std::string function, std::string revision)
@@ -86,6 +101,7 @@ void LogReader::Line(std::string_view line) {
   if (line.empty() || !Allowed()) return;
   auto level = base::log::Level::kInfo;
   std::string_view invocation;
+  std::string text;
   if (line.size() > 2 && line[0] == '\x01') {
     if (line[1] >= '0' && line[1] <= '3') level = static_cast<base::log::Level>(line[1] - '0');
     const std::size_t blank = line.find(' ');
@@ -94,6 +110,8 @@ void LogReader::Line(std::string_view line) {
     std::from_chars(digits, line.data() + std::min(blank, line.size()), number);
     invocation = InvocationOf(number);
     line.remove_prefix(blank == std::string_view::npos ? 2 : blank + 1);
+    text = Unescape(line);
+    line = text;
   } else {
     printed_ = true;
     if (alone_) invocation = InvocationOf(last_);

@@ -43,6 +43,16 @@ TEST_F(LogReaderTest, TellsLogLinesApartByTheirNumber) {
   EXPECT_FALSE(reader_.TakePrinted());
 }
 
+TEST_F(LogReaderTest, EscapesLineBreaksOnce) {
+  EXPECT_THAT(Written("\x01"
+                      "17 one\\ntwo\n"),
+              testing::HasSubstr("msg=\"one\\ntwo\""));
+  // What was a backslash and an n is not a line break.
+  EXPECT_THAT(Written("\x01"
+                      "17 C:\\\\new, end\\\n"),
+              testing::HasSubstr("msg=\"C:\\\\new, end\\\\\""));
+}
+
 TEST_F(LogReaderTest, GuessesNobodyForWhatIsPrintedWhileInvocationsWait) {
   reader_.Given(7, "seventh", false);
   EXPECT_THAT(Written("printed\n"), testing::HasSubstr("invocation=seventh"));

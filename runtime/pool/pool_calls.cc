@@ -30,6 +30,8 @@ constexpr std::uint32_t kPatientLooks = 20;
 
 // The output of a worker that prints (rather than logs) is an invocation's for certain only if that one is alone there.
 constexpr auto kAloneAfterPrinting = std::chrono::seconds(1);
+// For so long none waits behind another once one was lost to the one before it.
+constexpr auto kAloneAfterHarm = std::chrono::minutes(1);
 
 constexpr std::uint64_t kAmpleWindow = 2 * ipc::kSmallAnswerBytes;
 
@@ -38,7 +40,7 @@ constexpr std::uint64_t kAmpleWindow = 2 * ipc::kSmallAnswerBytes;
 // The worker behind whose call a short one may wait; null if it is better to wake another.
 PoolCore::WorkerPtr PoolCore::PickBusy(Time now) const {
   if (running_.size() < options_.busy_before_waiting || !typical_ || *typical_ > kShort) return nullptr;
-  if (now - printed_at_ < kAloneAfterPrinting) return nullptr;
+  if (now - printed_at_ < kAloneAfterPrinting || now < alone_until_) return nullptr;
   WorkerPtr best;
   std::uint32_t busy = 0;
   for (const WorkerPtr& worker : running_) {
@@ -56,6 +58,8 @@ PoolCore::WorkerPtr PoolCore::PickBusy(Time now) const {
     const std::uint32_t ahead = (worker->channel->given() + 1 - call.number) % ipc::kCallNumbers;
     if (ahead >= ipc::kCalls || call.window < kAmpleWindow) continue;
     if (!worker->waiting.empty() && worker->waiting.back()->window < kAmpleWindow) continue;
+    // What is put behind one that wrote over its channel is lost with it.
+    if (!worker->channel->Untouched()) continue;
     if (best == nullptr || worker->waiting.size() < best->waiting.size()) best = worker;
   }
   return busy >= options_.busy_before_waiting ? best : nullptr;
@@ -106,10 +110,13 @@ void PoolCore::Collect(const WorkerPtr& worker) {
   bool threads = false;
   while (worker->call != nullptr && !wicked && !children && !threads) {
     const std::shared_ptr<Call>& call = worker->call;
-    // An honest worker takes a call before it answers it.
     if (!call->given) break;
+    // An honest worker takes a call before it answers it; and each before left the words as they must be, or this is not reached.
     if (channel.ring().HasMore() && !channel.Taken(call->number)) {
       wicked = true;
+      call->answer.Spoil();
+      ended.push_back({call, {}, call->answer.ran()});
+      Advance(worker);
       break;
     }
     ipc::RecordKind kind{};
@@ -132,8 +139,8 @@ void PoolCore::Collect(const WorkerPtr& worker) {
     Advance(worker);
   }
   channel.ReleaseRing();
-  if (ended.empty() && !wicked) return;
-  const std::string last = ended.empty() ? worker->call->id : ended.back().call->id;
+  if (ended.empty()) return;
+  const std::string last = ended.back().call->id;
   Settle(worker, ended, std::chrono::steady_clock::now());
   if (wicked) {
     base::log::Warn("the handler wrote over its channel; its worker is killed",
@@ -144,14 +151,7 @@ void PoolCore::Collect(const WorkerPtr& worker) {
                     {{"function", options_.function}, {"pid", worker->pid}, {"invocation", last}});
   }
   if (!wicked && !children && !threads) return Rest(worker);
-  if (worker->call != nullptr) {
-    worker->waiting.push_front(worker->call);
-    ++waiting_;
-    worker->call = nullptr;
-    std::erase(running_, worker);
-  }
-  FailWaiting(worker, "one before it left something behind, or wrote over the channel");
-  KillWorker(worker, "Retired");
+  Abandon(worker, "Retired");
   if (threads && !wicked && !children) MakeUpForThreads(last, worker->pid);
 }
 
@@ -227,28 +227,52 @@ void PoolCore::TakeBack(const WorkerPtr& worker) {
 // Prepares that the worker is killed on account of its call: nothing else is to end by that. False if the call has
 // ended after all.
 bool PoolCore::Isolate(const WorkerPtr& worker) {
+  if (worker->spoiled) return true;
   const std::shared_ptr<Call> call = worker->call;
   TakeBack(worker);
   if (worker->waiting.empty()) return true;
   // It runs the next one already, so the end of this one is in the ring.
   Collect(worker);
   if (worker->call != call) return false;
-  FailWaiting(worker, "it was taken out of turn");
+  // They were taken out of turn.
+  worker->spoiled = true;
   return true;
 }
 
-// Ends what waits behind a worker that cannot be trusted, but for what can be taken back from it.
-void PoolCore::FailWaiting(const WorkerPtr& worker, const std::string& why) {
-  TakeBack(worker);
-  while (!worker->waiting.empty()) {
-    const std::shared_ptr<Call> call = worker->waiting.front();
-    worker->waiting.pop_front();
-    --waiting_;
-    EndCall(call,
-            v1::MakeResult(v1::OUTCOME_BAD_ANSWER, "worker", "BadAnswer",
-                           "the worker was killed while it had this invocation: " + why),
-            worker);
+// Ends a worker that cannot be trusted, whose own call has ended. What waits there and surely was not begun goes elsewhere at
+// once; the rest is judged when the process is dead, and nobody writes its words any more.
+void PoolCore::Abandon(const WorkerPtr& worker, const char* reason) {
+  worker->spoiled = true;
+  KillWorker(worker, reason);
+  if (worker->call != nullptr) {
+    worker->waiting.push_front(worker->call);
+    ++waiting_;
+    std::erase(running_, worker);
+    worker->call = nullptr;
   }
+  TakeBack(worker);
+  if (worker->waiting.empty()) return;
+  running_.push_back(worker);
+  Advance(worker);
+}
+
+// Of a dead worker: gives a call that waited behind another to a new one, or tells why not.
+void PoolCore::Judge(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const v1::Problem& why) {
+  if (worker->call == call) Advance(worker);
+  // Only a worker that means harm takes one before the one before has ended. What that looks like when it has really begun, it
+  // looks like when the handler before only wrote so.
+  if (worker->channel->Taken(call->number)) {
+    alone_until_ = std::chrono::steady_clock::now() + kAloneAfterHarm;
+    EndCall(call,
+            v1::MakeResult(
+                v1::OUTCOME_CRASHED, "worker", "WorkerLost",
+                "its worker was lost to an invocation before it, which crashed or wrote over memory that "
+                "the worker shares with the runtime; this one may have begun or not: " +
+                    why.message()),
+            worker);
+    return;
+  }
+  PlaceAgain(call, worker);
 }
 
 // Gives a small call, which surely was not begun, to another worker.

@@ -300,7 +300,7 @@ void PoolCore::Refuse(Call& call, v1::Outcome outcome, const char* component, co
                       std::string message) {
   v1::ResponsePart part;
   *part.mutable_result() = v1::MakeResult(outcome, component, reason, std::move(message));
-  metrics_.Invocation(outcome, {}, {});
+  metrics_.Invocation(outcome, {}, {}, 0);
   call.sink->OnPart(std::move(part));
   call.sink->OnFlush();
 }
@@ -350,7 +350,7 @@ void PoolCore::Conclude(std::shared_ptr<Call> call, v1::Result&& result, const W
     metering.set_cold(std::exchange(cold_, false));
   }
   last_active_ = now;
-  metrics_.Invocation(result.outcome(), used.wall, used.cpu);
+  metrics_.Invocation(result.outcome(), used.wall, used.cpu, result.metering().peak_rss_bytes());
   Ending ending{{call->sink, {}}, call->id, worker->pid};
   if (call->answer.HasPart()) ending.delivery.part = call->answer.TakePart();
   *ending.delivery.part.mutable_result() = std::move(result);

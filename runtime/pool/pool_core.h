@@ -129,7 +129,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void NoteDuration(std::chrono::nanoseconds ran);
   void TakeBack(const WorkerPtr& worker);
   bool Isolate(const WorkerPtr& worker);
-  void FailWaiting(const WorkerPtr& worker, const std::string& why);
+  void Abandon(const WorkerPtr& worker, const char* reason);
+  void Judge(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const v1::Problem& why);
   void PlaceAgain(const std::shared_ptr<Call>& call, const WorkerPtr& from);
   void LookAtWaiting(Time now);
   void SetLookTimer(Time at);
@@ -169,8 +170,9 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   void OnForkFailed(std::uint64_t token, int error);
   void OnWorkerExit(const WorkerPtr& worker);
   void KillWorker(const WorkerPtr& worker, const char* reason);
+  void FreeSlot(const WorkerPtr& worker);
   void RemoveWorker(const WorkerPtr& worker);
-  void Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const v1::Problem& why);
+  void Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const Death& why, bool own_fault);
   WorkerPtr FindWorker(std::uint64_t key) const;
   ServerPtr FindServer(std::uint64_t key) const;
   void CountWorkers();
@@ -202,7 +204,8 @@ class PoolCore : public std::enable_shared_from_this<PoolCore> {
   std::uint64_t taken_back_ = 0;
   Time next_look_{};
   Time look_timer_at_{};
-  Time printed_at_{};  // when a worker last printed something that is not known to be a certain invocation's
+  Time alone_until_{};  // no call waits behind another before
+  Time printed_at_{};   // when a worker last printed something that is not known to be a certain invocation's
   std::uint32_t taken_slots_ = 0;  // workers that count: neither leaving nor killed
   std::vector<WorkerPtr> workers_;
   std::vector<WorkerPtr> running_;  // those with a call

@@ -61,7 +61,8 @@ void PoolCore::Run() {
       for (int i = 0; i < count; ++i) Handle(events[static_cast<std::size_t>(i)].data.u64, now);
       running = running_;
       for (const WorkerPtr& worker : running) {
-        if (worker->call != nullptr && worker->call->given && !worker->call->blocked) Collect(worker);
+        if (worker->call != nullptr && worker->call->given && !worker->call->blocked && !worker->spoiled)
+          Collect(worker);
       }
       TakeOutbox(outbox);
     }
@@ -90,7 +91,7 @@ int PoolCore::Prepare(Time now) {
   for (const WorkerPtr& worker : running_) {
     until = std::min(until, worker->call->deadline);
     for (const std::shared_ptr<Call>& call : worker->waiting) until = std::min(until, call->deadline);
-    if (!worker->call->given || worker->call->blocked) continue;
+    if (!worker->call->given || worker->call->blocked || worker->spoiled) continue;
     worker->channel->Arm();
     if (worker->channel->ring().HasMore()) return 0;
   }
@@ -163,8 +164,9 @@ void PoolCore::CheckCalls(Time now) {
     // Somebody may still be copying into its memory, which must then not be the next invocation's.
     const bool spoilt = call->given || call->filling;
     if (spoilt && !Isolate(worker)) continue;
-    const bool started = call->given && worker->state == WorkerProcess::State::kLive;
-    v1::Result result = WhyOver(*call, started, started && worker->channel->Taken(call->number));
+    const bool taken = call->given && worker->channel->Taken(call->number);
+    const bool started = call->given && (worker->state == WorkerProcess::State::kLive || taken);
+    v1::Result result = WhyOver(*call, started, taken);
     const std::string reason = result.problem().reason();
     EndCall(call, std::move(result), worker);
     if (spoilt) {

@@ -1,6 +1,7 @@
 #include "runtime/pool/pool_metrics.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace mayfly::runtime {
 namespace {
@@ -13,6 +14,13 @@ std::string Label(v1::Outcome outcome) {
   return name;
 }
 
+// 1 MiB to 4 GiB.
+std::vector<double> MemoryBuckets() {
+  std::vector<double> bounds;
+  for (double bytes = 1 << 20; bytes <= 4.0 * (1 << 30); bytes *= 2) bounds.push_back(bytes);
+  return bounds;
+}
+
 }  // namespace
 
 PoolMetrics::PoolMetrics(base::Metrics& metrics, const std::string& function)
@@ -23,6 +31,9 @@ PoolMetrics::PoolMetrics(base::Metrics& metrics, const std::string& function)
                                    base::Metrics::LatencyBuckets())),
       cpu_(&metrics.Counter("mayfly_invocation_cpu_seconds_total", "CPU time that invocations used.",
                             {{"function", function}})),
+      memory_(&metrics.Histogram("mayfly_invocation_peak_memory_bytes",
+                                 "The most memory that a worker has had by the end of an invocation.",
+                                 {{"function", function}}, MemoryBuckets())),
       worker_starts_(&metrics.Counter("mayfly_worker_starts_total", "Workers that were started.",
                                       {{"function", function}})),
       busy_(
@@ -38,11 +49,12 @@ PoolMetrics::PoolMetrics(base::Metrics& metrics, const std::string& function)
 }
 
 void PoolMetrics::Invocation(v1::Outcome outcome, std::chrono::microseconds wall,
-                             std::chrono::microseconds cpu) {
+                             std::chrono::microseconds cpu, std::uint64_t peak_bytes) {
   invocations_[static_cast<std::size_t>(outcome)]->Increment();
   if (outcome == v1::OUTCOME_NOT_STARTED) return;
   duration_->Observe(std::chrono::duration<double>(wall).count());
   cpu_->Increment(std::chrono::duration<double>(cpu).count());
+  if (peak_bytes > 0) memory_->Observe(static_cast<double>(peak_bytes));
 }
 
 void PoolMetrics::WorkerDied(const std::string& reason) {

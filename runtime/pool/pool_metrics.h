@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "base/metrics.h"
@@ -14,7 +15,9 @@ class PoolMetrics {
  public:
   PoolMetrics(base::Metrics& metrics, const std::string& function);
 
-  void Invocation(v1::Outcome outcome, std::chrono::microseconds wall, std::chrono::microseconds cpu);
+  // `peak_bytes`: of the worker so far; 0 if it is not known.
+  void Invocation(v1::Outcome outcome, std::chrono::microseconds wall, std::chrono::microseconds cpu,
+                  std::uint64_t peak_bytes);
   void WorkerStarted() { worker_starts_->Increment(); }
   void WorkerDied(const std::string& reason);
   void Workers(std::size_t busy, std::size_t idle);
@@ -25,6 +28,7 @@ class PoolMetrics {
   std::array<prometheus::Counter*, v1::Outcome_ARRAYSIZE> invocations_{};
   prometheus::Histogram* duration_;
   prometheus::Counter* cpu_;
+  prometheus::Histogram* memory_;
   prometheus::Counter* worker_starts_;
   prometheus::Gauge* busy_;
   prometheus::Gauge* idle_;

@@ -17,6 +17,7 @@
 #include "runtime/ipc/control.h"
 #include "runtime/pool/pool_core.h"
 #include "runtime/pool/process_registry.h"
+#include "runtime/pool/spare_worker.h"
 #include "runtime/pool/spawn.h"
 
 namespace mayfly::runtime {
@@ -44,9 +45,16 @@ CrashNotes ReadLaunchMemory(int memory) {
   return notes;
 }
 
+// Whether the process ended by what the module did, and not in order, with a sentence, nor from outside.
+bool IsOwnFault(int status, const CrashNotes& notes) {
+  if (WIFSIGNALED(status)) return WTERMSIG(status) != SIGKILL;
+  return notes.kind != ipc::CrashKind::kException;
+}
+
 v1::Problem WhyEnded(const ServerProcess& server, int status, bool was_creating, std::uint64_t memory_bytes) {
   if (!server.fault.reason().empty()) return server.fault;
-  v1::Problem problem = Explain(status, ReadLaunchMemory(server.launch_memory.get()), memory_bytes).problem;
+  v1::Problem problem =
+      Explain(status, ReadLaunchMemory(server.launch_memory.get()), memory_bytes, "it").problem;
   // What came from outside says nothing about the module: whoever loads it may try again.
   const bool from_outside = problem.reason() == "WorkerKilled";
   if (was_creating) {
@@ -83,6 +91,7 @@ bool PoolCore::AnyServerReady() const {
 
 void PoolCore::StartServer(Time now) {
   ipc::LaunchBlock launch;
+  launch.label = options_.function;
   launch.module_path = options_.module_path;
   launch.handler = options_.handler;
   launch.config_json = options_.config_json;
@@ -99,8 +108,13 @@ void PoolCore::StartServer(Time now) {
     server_restart_at_ = now + kLastBackoff;
     changed_.notify_all();
   };
-  auto spawned = SpawnWorkerProgram(options_.worker_program, options_.function, launch);
-  if (!spawned.ok()) return fail(spawned.status());
+  std::optional<SpawnedProgram> spawned;
+  if (options_.spare != nullptr) spawned = options_.spare->Take(launch);
+  if (!spawned) {
+    absl::StatusOr<SpawnedProgram> started = SpawnWorkerProgram(options_.worker_program, launch);
+    if (!started.ok()) return fail(started.status());
+    spawned = *std::move(started);
+  }
   auto server = std::make_shared<ServerProcess>();
   server->key = next_key_++;
   server->pid = spawned->pid;
@@ -430,7 +444,7 @@ void PoolCore::OnForkFailed(std::uint64_t token, int error) {
 
 void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
   // It may have answered before it died.
-  if (worker->call != nullptr && worker->call->given) {
+  if (worker->call != nullptr && worker->call->given && !worker->spoiled) {
     worker->call->blocked = false;
     Collect(worker);
   }
@@ -449,17 +463,27 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
   waiting.swap(worker->waiting);
   waiting_ -= static_cast<std::uint32_t>(waiting.size());
   const CrashNotes notes = CopyCrashReport(worker->channel->crash());
-  const Death death = Explain(status, notes, options_.worker_memory_bytes);
+  // What waited needs a slot.
+  FreeSlot(worker);
+  // What came before the first invocation, of which there may be none yet, is after_fork(): the rest is the worker's own.
+  const bool in_after_fork =
+      worker->invocations == 0 && (call == nullptr || !call->given || worker->channel->Offered(call->number));
+  const Death death = Explain(status, notes, options_.worker_memory_bytes,
+                              !in_after_fork ? "the handler"
+                              : forks_       ? "after_fork()"
+                                             : "the module");
   if (!was_killed && !was_leaving) metrics_.WorkerDied(death.problem.reason());
   if (call != nullptr) {
-    if (call->given && worker->channel->Taken(call->number)) {
+    if (worker->spoiled) {
+      Judge(call, worker, death.problem);
+    } else if (call->given && !worker->channel->Offered(call->number)) {
       v1::Result result;
       result.set_outcome(death.outcome);
       *result.mutable_problem() = death.problem;
       worker->peak_bytes = std::max(worker->peak_bytes, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
       EndCall(call, std::move(result), worker, CpuTime(usage), notes);
     } else {
-      Replace(call, worker, death.problem);
+      Replace(call, worker, death, in_after_fork && forks_ && IsOwnFault(status, notes));
     }
   } else if (!was_killed && !was_leaving) {
     base::log::Warn("an idle worker died", {{"function", options_.function},
@@ -467,28 +491,16 @@ void PoolCore::OnWorkerExit(const WorkerPtr& worker) {
                                             {"reason", death.problem.reason()},
                                             {"problem", death.problem.message()}});
   }
-  for (const std::shared_ptr<Call>& each : waiting) {
-    if (!worker->channel->Taken(each->number)) {
-      Replace(each, worker, death.problem);
-      continue;
-    }
-    // Only a worker that means harm takes one before it has ended the one before.
-    v1::Result result;
-    result.set_outcome(death.outcome);
-    *result.mutable_problem() = death.problem;
-    EndCall(each, std::move(result), worker);
-  }
+  for (const std::shared_ptr<Call>& each : waiting) Judge(each, worker, death.problem);
   groups_.emplace_back(worker->pid, std::chrono::steady_clock::now() + kGroupEnds);
   RemoveWorker(worker);
 }
 
-// The invocation did not start, and goes to another worker. A large one's channel goes with all that is in it.
-void PoolCore::Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const v1::Problem& why) {
+// The invocation did not start, and goes to another worker. A large one's channel goes with all that is in it. `own_fault`: the
+// module's, so that no other replica will do better.
+void PoolCore::Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worker, const Death& why,
+                       bool own_fault) {
   if (++call->replacements <= kMaxReplacements) {
-    if (worker->state != WorkerProcess::State::kKilled) {
-      worker->state = WorkerProcess::State::kKilled;
-      --taken_slots_;
-    }
     if (call->small) {
       if (worker->call == call) Advance(worker);
       PlaceAgain(call, worker);
@@ -502,8 +514,9 @@ void PoolCore::Replace(const std::shared_ptr<Call>& call, const WorkerPtr& worke
       return;
     }
   }
-  v1::Result result = v1::MakeResult(v1::OUTCOME_NOT_STARTED, "worker", "WorkerGone",
-                                     "the worker died before it took the invocation: " + why.message());
+  const std::string message = "the worker died before it took the invocation: " + why.problem.message();
+  v1::Result result = own_fault ? v1::MakeResult(why.outcome, "function", "AfterForkCrashed", message)
+                                : v1::MakeResult(v1::OUTCOME_NOT_STARTED, "worker", "WorkerGone", message);
   call->given = false;
   EndCall(call, std::move(result), worker);
 }
@@ -523,11 +536,15 @@ void PoolCore::KillWorker(const WorkerPtr& worker, const char* reason) {
   }
 }
 
-void PoolCore::RemoveWorker(const WorkerPtr& worker) {
-  std::erase(idle_, worker);
+void PoolCore::FreeSlot(const WorkerPtr& worker) {
   if (worker->state != WorkerProcess::State::kKilled && worker->state != WorkerProcess::State::kLeaving)
     --taken_slots_;
   worker->state = WorkerProcess::State::kKilled;
+}
+
+void PoolCore::RemoveWorker(const WorkerPtr& worker) {
+  std::erase(idle_, worker);
+  FreeSlot(worker);
   std::erase(workers_, worker);
 }
 

@@ -15,22 +15,10 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/ipc/control.h"
+
 namespace mayfly::runtime {
 namespace {
-
-absl::StatusOr<base::FileDescriptor> MakeLaunchMemory(const ipc::LaunchBlock& launch) {
-  base::FileDescriptor memory(memfd_create("mayfly-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory) return base::ErrnoStatus(errno, "memfd_create");
-  const std::string text = ipc::Encode(launch);
-  const std::size_t size = ipc::kLaunchTextOffset + text.size();
-  if (ftruncate(memory.get(), static_cast<off_t>(size)) != 0 ||
-      pwrite(memory.get(), text.data(), text.size(), ipc::kLaunchTextOffset) !=
-          static_cast<ssize_t>(text.size()) ||
-      fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return base::ErrnoStatus(errno, "write what the worker is started with");
-  }
-  return memory;
-}
 
 // Descriptors of this process for the child, moved clear of the numbers that they will have there.
 base::FileDescriptor Clear(int fd) { return base::FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 10)); }
@@ -92,8 +80,13 @@ absl::StatusOr<pid_t> StartProgram(const std::string& program, std::vector<std::
   return pid;
 }
 
-absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const std::string& label,
-                                                  const ipc::LaunchBlock& launch) {
+namespace {
+
+base::FileDescriptor MakeLaunchMemory() {
+  return base::FileDescriptor(memfd_create("mayfly-launch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+absl::StatusOr<SpawnedProgram> Spawn(const std::string& program, base::FileDescriptor memory) {
   SpawnedProgram spawned;
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
@@ -104,11 +97,9 @@ absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, co
   setsockopt(sockets[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
   auto log = MakeLogPipe();
   if (!log.ok()) return log.status();
-  auto memory = MakeLaunchMemory(launch);
-  if (!memory.ok()) return memory.status();
   const base::FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  auto pid = StartProgram(program, {"mayfly-worker", label},
-                          {null.get(), log->second.get(), log->second.get(), theirs.get(), memory->get()});
+  auto pid = StartProgram(program, {"mayfly-worker", std::string(ipc::kLabelBytes, ' ')},
+                          {null.get(), log->second.get(), log->second.get(), theirs.get(), memory.get()});
   if (!pid.ok()) return pid.status();
   spawned.pid = *pid;
   spawned.pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, spawned.pid, 0)));
@@ -118,8 +109,38 @@ absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, co
     return base::ErrnoStatus(error, "watch " + program);
   }
   spawned.log = std::move(log->first);
-  spawned.launch_memory = std::move(*memory);
+  spawned.launch_memory = std::move(memory);
   return spawned;
+}
+
+}  // namespace
+
+absl::Status WriteLaunch(int memory, const ipc::LaunchBlock& launch) {
+  const std::string text = ipc::Encode(launch);
+  const std::size_t size = ipc::kLaunchTextOffset + text.size();
+  if (ftruncate(memory, static_cast<off_t>(size)) != 0 ||
+      pwrite(memory, text.data(), text.size(), ipc::kLaunchTextOffset) != static_cast<ssize_t>(text.size()) ||
+      fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return base::ErrnoStatus(errno, "write what the worker is started with");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program,
+                                                  const ipc::LaunchBlock& launch) {
+  base::FileDescriptor memory = MakeLaunchMemory();
+  if (!memory) return base::ErrnoStatus(errno, "memfd_create");
+  if (absl::Status written = WriteLaunch(memory.get(), launch); !written.ok()) return written;
+  absl::StatusOr<SpawnedProgram> spawned = Spawn(program, std::move(memory));
+  // If it is dead already, whoever watches it finds out.
+  if (spawned.ok()) static_cast<void>(ipc::SendGo(spawned->control.get()));
+  return spawned;
+}
+
+absl::StatusOr<SpawnedProgram> SpawnSpareProgram(const std::string& program) {
+  base::FileDescriptor memory = MakeLaunchMemory();
+  if (!memory) return base::ErrnoStatus(errno, "memfd_create");
+  return Spawn(program, std::move(memory));
 }
 
 void EndChild(pid_t pid) {

@@ -27,10 +27,14 @@ struct SpawnedProgram {
 };
 
 // Starts `program` in a process group of its own, with nothing of this process but the three pipes it is
-// given. `label` is for people who look at ps. The kernel kills it when the calling *thread* ends: call it on
-// one that lives as long as the program should.
-absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const std::string& label,
-                                                  const ipc::LaunchBlock& launch);
+// given. The kernel kills it when the calling *thread* ends: call it on one that lives as long as the program should.
+absl::StatusOr<SpawnedProgram> SpawnWorkerProgram(const std::string& program, const ipc::LaunchBlock& launch);
+
+// The same, but `launch` is to be written into its launch memory later, and ipc::SendGo() to say so.
+absl::StatusOr<SpawnedProgram> SpawnSpareProgram(const std::string& program);
+
+// Writes `launch` into the memory, which is empty, and seals its size.
+absl::Status WriteLaunch(int memory, const ipc::LaunchBlock& launch);
 
 // Starts `program` in a process group of its own, with `descriptors` as its 0, 1, … and no others, and with no
 // environment. `arguments` begin with its name.

@@ -1,4 +1,5 @@
 // Short calls that wait at a worker behind the one that it runs: whatever that one does costs them nothing.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -100,6 +101,62 @@ TEST_F(WaitingCallTest, IsNotRunByAWorkerThatMustEndForTheChildrenOfTheOneBefore
   ExpectTheirAnswers(others);
   ASSERT_TRUE(forks->Wait());
   EXPECT_EQ(forks->body(), "fork");
+}
+
+TEST_F(WaitingCallTest, SurvivesThatTheOneBeforeWritesOverTheChannel) {
+  bool lost = false;
+  for (int round = 0; round < 20 && !lost; ++round) {
+    Sinks others;
+    const auto trash = BeginWithOthersBehind("trash", 10'000, others);
+    for (int i = 0; i < kWaiting; ++i) {
+      const auto& sink = others[static_cast<std::size_t>(i)];
+      ASSERT_TRUE(sink->Wait());
+      EXPECT_EQ(sink->results(), 1);
+      // One that was given in the very moment of the writing may have been begun; after that none waits for a while.
+      lost = lost || sink->result().problem().reason() == "WorkerLost";
+      if (!lost) {
+        EXPECT_EQ(sink->body(), std::to_string(i)) << sink->result().ShortDebugString();
+      }
+    }
+    ASSERT_TRUE(trash->Wait());
+    EXPECT_EQ(trash->result().outcome(), v1::OUTCOME_BAD_ANSWER) << trash->result().ShortDebugString();
+    EXPECT_THAT(trash->result().problem().message(), testing::HasSubstr("the handler wrote over"));
+  }
+}
+
+// A handler can do all that its worker can, so also take what waits: then nobody knows whether it was begun.
+TEST_F(WaitingCallTest, IsToldTheTruthIfTheOneBeforeSaysThatItWasBegun) {
+  int lost = 0;
+  for (int round = 0; round < 50 && lost == 0; ++round) {
+    Sinks others;
+    const auto mark = BeginWithOthersBehind("mark", 10'000, others);
+    for (int i = 0; i < kWaiting; ++i) {
+      const auto& sink = others[static_cast<std::size_t>(i)];
+      ASSERT_TRUE(sink->Wait());
+      EXPECT_EQ(sink->results(), 1);
+      if (sink->result().outcome() == v1::OUTCOME_OK) {
+        EXPECT_EQ(sink->body(), std::to_string(i));
+        continue;
+      }
+      ++lost;
+      EXPECT_EQ(sink->result().problem().reason(), "WorkerLost") << sink->result().ShortDebugString();
+      EXPECT_EQ(sink->result().problem().component(), "worker");
+      EXPECT_THAT(sink->result().problem().message(), testing::HasSubstr("may have begun or not"));
+    }
+    ASSERT_TRUE(mark->Wait());
+    EXPECT_EQ(mark->result().outcome(), v1::OUTCOME_CRASHED) << mark->result().ShortDebugString();
+  }
+  ASSERT_GT(lost, 0);
+  // Once is enough: none waits for a while.
+  const std::uint64_t before = pool_->State().waited;
+  for (int round = 0; round < 20; ++round) {
+    const auto first = Begin("", "mark");
+    Sinks others;
+    for (int i = 0; i < kWaiting; ++i) others.push_back(Begin("", std::to_string(i)));
+    ExpectTheirAnswers(others);
+    ASSERT_TRUE(first->Wait());
+  }
+  EXPECT_EQ(pool_->State().waited, before);
 }
 
 TEST_F(WaitingCallTest, CanBeCancelled) {

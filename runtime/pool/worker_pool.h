@@ -36,12 +36,16 @@
 
 namespace mayfly::runtime {
 
+class SpareWorker;
+
 // The most slots and memory per worker that a pool is made for.
 inline constexpr std::uint32_t kMostSlots = 1'000;
 inline constexpr std::uint64_t kMostWorkerMemoryBytes = std::uint64_t{1} << 44;
 
 struct PoolOptions {
-  std::string worker_program;      // path of mayfly-worker
+  std::string worker_program;  // path of mayfly-worker
+  SpareWorker* spare =
+      nullptr;  // the first fork server is made of it; must outlive the pool; null: of a new process
   std::string symbolizer_program;  // path of mayfly-symbolizer; "": backtraces have offsets only
   std::string function;            // "namespace/name", for logs and metrics
   std::string revision;

@@ -15,6 +15,7 @@ namespace mayfly::runtime {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::AllOf;
 using testing::HasSubstr;
 
 TEST_F(WorkerPoolTest, AnswersWithWhatTheHandlerReplied) {
@@ -233,8 +234,12 @@ TEST_F(WorkerPoolTest, MetersAnInvocationThatIsKilled) {
 TEST_F(WorkerPoolTest, CountsItsInvocations) {
   Open("echo_plain");
   Run();
-  EXPECT_THAT(metrics_.Text(),
-              HasSubstr("mayfly_invocations_total{function=\"test/echo_plain\",outcome=\"ok\"} 1"));
+  EXPECT_THAT(
+      metrics_.Text(),
+      AllOf(HasSubstr("mayfly_invocations_total{function=\"test/echo_plain\",outcome=\"ok\"} 1"),
+            HasSubstr("mayfly_invocation_peak_memory_bytes_count{function=\"test/echo_plain\"} 1"),
+            HasSubstr(
+                "mayfly_invocation_peak_memory_bytes_bucket{function=\"test/echo_plain\",le=\"+Inf\"} 1")));
 }
 
 // --- What create() may do wrong. ---
@@ -260,8 +265,9 @@ TEST_P(RefusedModuleTest, IsRefusedWithASentence) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, RefusedModuleTest,
-    testing::Values(CreateCase{"create_fails", "CreateFailed", "no licence"},
-                    CreateCase{"create_crashes", "CreateCrashed", "0x10"},
+    testing::Values(CreateCase{"create_fails", "CreateFailed", "create() failed: no licence"},
+                    CreateCase{"create_crashes", "CreateCrashed",
+                               "in create(): it touched memory that is not its own, at address 0x10"},
                     CreateCase{"create_hangs", "CreateTimedOut", "500 ms"},
                     CreateCase{"create_killed", "CreateKilled", "from outside"},
                     CreateCase{"create_throws", "CreateCrashed", "thrown by a static constructor"},

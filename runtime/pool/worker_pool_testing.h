@@ -7,9 +7,9 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 
+#include "base/testing/eventually.h"
 #include "runtime/pool/pool_testing.h"
 
 namespace mayfly::runtime {
@@ -75,12 +75,8 @@ class WorkerPoolTest : public testing::Test {
     last_call_.reset();
   }
   static bool Eventually(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      std::this_thread::yield();
-    }
-    return true;
+    // Not without a pause: what asks all the time for the state of a pool keeps it from its work.
+    return base::Eventually(condition, std::chrono::seconds(30));
   }
   // The pid of a worker that has been admitted and runs something.
   pid_t WaitUntilBusy() {

@@ -58,6 +58,7 @@ struct WorkerProcess {
   std::shared_ptr<Call> call;  // what it runs, or is about to
   std::deque<std::shared_ptr<Call>>
       waiting;              // were given to it too, and can be taken back until it has taken them
+  bool spoiled = false;     // an ended call makes its channel nonsense: it is dead, or about to be
   bool begun = false;       // a look found that it had taken `call`
   std::uint32_t looks = 0;  // how often `call` was looked at
   std::chrono::steady_clock::time_point ended_at;  // when the call before `call` ended

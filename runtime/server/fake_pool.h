@@ -217,6 +217,7 @@ inline Replica::PoolFactory FakeWorld::Factory() {
     if (options.handler == "broken") {
       problem.set_component("function");
       problem.set_reason("CreateFailed");
+      problem.set_message(options.module_path + " is broken");
       return nullptr;
     }
     return std::make_unique<FakePool>(*this, std::move(options));

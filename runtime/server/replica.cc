@@ -34,6 +34,7 @@ PoolOptions OptionsOf(const v1::LoadRequest& request, const Replica::Options& re
                       const std::string& module_path) {
   PoolOptions options;
   options.worker_program = replica.worker_program;
+  options.spare = replica.spare;
   options.symbolizer_program = replica.symbolizer_program;
   options.temporary_parent = replica.temporary_parent;
   options.function = request.function();
@@ -63,6 +64,18 @@ absl::Status CheckLimits(const v1::LoadRequest& request) {
     return status;
   }
   return check("limits.worker_memory_bytes", request.limits().worker_memory_bytes(), kMostWorkerMemoryBytes);
+}
+
+// What the dynamic linker says names our copy of the module, which nobody who reads it has ever seen.
+void NameSource(const v1::LoadRequest& request, const std::string& copy, v1::Problem& problem) {
+  const std::string source = !request.url().empty()           ? ShownUrl(request.url())
+                             : !request.source_path().empty() ? request.source_path()
+                             : !request.path().empty()        ? request.path()
+                                                              : "the module";
+  std::string message = problem.message();
+  for (std::size_t at = 0; (at = message.find(copy, at)) != std::string::npos; at += source.size())
+    message.replace(at, copy.size(), source);
+  problem.set_message(std::move(message));
 }
 
 std::uint64_t Microseconds(std::chrono::microseconds duration) {
@@ -106,6 +119,11 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
   {
     const absl::ReaderMutexLock lock(&current_mutex_);
     if (draining_) return refusal();
+    if (!bound_.empty() && bound_ != request.function()) {
+      return absl::AlreadyExistsError(
+          fmt::format("this runtime has run code of {} and loads no module of {}: take another", bound_,
+                      request.function().empty() ? "a function without a name" : request.function()));
+    }
     if (current_ && !request.revision().empty() && current_->pool->revision() == request.revision()) {
       reply = current_->reply;
       return absl::OkStatus();
@@ -119,6 +137,10 @@ absl::Status Replica::Load(const v1::LoadRequest& request, v1::LoadReply& reply)
     }
   }
   std::shared_ptr<Revision> made = Make(request, reply);
+  if (!made) {
+    const absl::ReaderMutexLock lock(&current_mutex_);
+    reply.set_bound(!bound_.empty());
+  }
   if (!made && reply.problem().reason() == ModuleFetcher::kReasonFetching) return absl::OkStatus();
   if (!made) {
     base::log::Warn("module refused", {{"function", request.function()},
@@ -183,9 +205,14 @@ std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request,
   AdmitTimes times;
   revision->module = GetModule(request, reply, times);
   if (!revision->module) return nullptr;
+  Bind(request.function());
+  reply.set_bound(true);
   revision->pool =
       make_pool_(OptionsOf(request, options_, revision->module->path), metrics_, *reply.mutable_problem());
-  if (!revision->pool) return nullptr;
+  if (!revision->pool) {
+    NameSource(request, revision->module->path, *reply.mutable_problem());
+    return nullptr;
+  }
   revision->function = request.function();
   revision->timeout = milliseconds(Or(request.timeout_ms(), kDefaultTimeoutMs));
 
@@ -210,6 +237,11 @@ std::shared_ptr<Replica::Revision> Replica::Make(const v1::LoadRequest& request,
   observe("map", reply.map_us());
   observe("init", reply.init_us());
   return revision;
+}
+
+void Replica::Bind(const std::string& function) {
+  const absl::WriterMutexLock lock(&current_mutex_);
+  bound_ = function;
 }
 
 void Replica::Retire(std::shared_ptr<Revision> old) {
@@ -284,8 +316,8 @@ v1::DescribeReply Replica::Describe() const {
   reply.set_abi_version(1);
   const absl::ReaderMutexLock lock(&current_mutex_);
   *reply.mutable_capacity() = CapacityLocked();
+  reply.set_function(bound_);
   if (!current_) return reply;
-  reply.set_function(current_->function);
   reply.set_revision(std::string(current_->pool->revision()));
   reply.set_handler(std::string(current_->pool->handler()));
   PoolState state = current_->pool->State();

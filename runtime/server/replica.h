@@ -51,6 +51,7 @@ class Replica {
     std::string symbolizer_program = {};  // "": backtraces have offsets only
     std::string temporary_parent = {};    // of the workers' TMPDIR; see PoolOptions
     ModuleFetcher* fetcher = nullptr;     // must outlive the replica; null: modules at URLs are refused
+    SpareWorker* spare = nullptr;  // for the first module; must outlive the replica; null: there is none
   };
 
   // `store` and `metrics` must outlive the replica.
@@ -59,7 +60,7 @@ class Replica {
   ~Replica();
 
   // See Runtime.Load. Loads run one after another. kFailedPrecondition: an old epoch, or the replica drains;
-  // kResourceExhausted: too many old revisions still finish.
+  // kResourceExhausted: too many old revisions still finish; kAlreadyExists: bound to another function.
   absl::Status Load(const v1::LoadRequest& request, v1::LoadReply& reply);
 
   // Begins an invocation in the current revision. Without one, or if the replica drains, the sink gets
@@ -101,6 +102,8 @@ class Replica {
   std::shared_ptr<const StoredModule> GetModule(const v1::LoadRequest& request, v1::LoadReply& reply,
                                                 AdmitTimes& times);
   std::shared_ptr<Revision> Make(const v1::LoadRequest& request, v1::LoadReply& reply);
+  // Code of `function` runs from now on.
+  void Bind(const std::string& function);
   void Retire(std::shared_ptr<Revision> old);
   v1::Capacity CapacityLocked() const ABSL_SHARED_LOCKS_REQUIRED(current_mutex_);
   void Announce();
@@ -118,6 +121,8 @@ class Replica {
   mutable absl::Mutex current_mutex_;
   std::shared_ptr<Revision> current_ ABSL_GUARDED_BY(current_mutex_);
   bool draining_ ABSL_GUARDED_BY(current_mutex_) = false;
+  std::string bound_
+      ABSL_GUARDED_BY(current_mutex_);  // the function whose code may have run here; "": none yet
 
   mutable std::mutex listeners_mutex_;
   std::set<CapacityListener*> listeners_;  // guarded by listeners_mutex_

@@ -102,6 +102,52 @@ TEST_F(ReplicaTest, RefusesLimitsFromWhichSizesWouldOverflow) {
   EXPECT_TRUE(replica_->Load(LoadOf("r1", 1'000), reply).ok());
 }
 
+TEST_F(ReplicaTest, LoadsNoOtherFunctionsModuleOnceCodeMayHaveRun) {
+  v1::LoadReply reply;
+  EXPECT_EQ(replica_->Describe().function(), "");
+  v1::LoadRequest broken = LoadOf("r1");
+  broken.set_handler("broken");  // its create() fails
+  ASSERT_TRUE(replica_->Load(broken, reply).ok());
+  EXPECT_TRUE(reply.has_problem());
+  EXPECT_TRUE(reply.bound());
+  EXPECT_EQ(replica_->Describe().function(), "default/hello") << "an operator must see it";
+  v1::LoadRequest other = LoadOf("r2");
+  other.set_function("default/other");
+  v1::LoadReply refused;
+  EXPECT_EQ(replica_->Load(other, refused).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(world_.pools(), 0);
+  EXPECT_TRUE(replica_->Load(LoadOf("r3"), reply).ok());
+  EXPECT_FALSE(reply.has_problem()) << "its own function may try again";
+  EXPECT_TRUE(reply.bound());
+}
+
+TEST_F(ReplicaTest, NamesTheUsersFileAndNotItsCopy) {
+  v1::LoadReply reply;
+  v1::LoadRequest broken = LoadOf("r1");
+  broken.set_handler("broken");
+  ASSERT_TRUE(replica_->Load(broken, reply).ok());
+  EXPECT_EQ(reply.problem().message(), LOADER_TEST_DIR "/good.so is broken");
+  broken.set_source_path("functions/hello.so");
+  ASSERT_TRUE(replica_->Load(broken, reply).ok());
+  EXPECT_EQ(reply.problem().message(), "functions/hello.so is broken");
+}
+
+TEST_F(ReplicaTest, LoadsAnotherFunctionsModuleAfterOneThatItRefusedUnread) {
+  v1::LoadRequest bad = LoadOf("r1");
+  bad.set_inline_("this is no module");
+  v1::LoadReply reply;
+  ASSERT_TRUE(replica_->Load(bad, reply).ok());
+  EXPECT_TRUE(reply.has_problem());
+  EXPECT_FALSE(reply.bound());
+  EXPECT_EQ(replica_->Describe().function(), "");
+  v1::LoadRequest other = LoadOf("r1");
+  other.set_function("default/other");
+  v1::LoadReply loaded;
+  ASSERT_TRUE(replica_->Load(other, loaded).ok());
+  EXPECT_FALSE(loaded.has_problem());
+  EXPECT_EQ(replica_->Describe().function(), "default/other");
+}
+
 TEST_F(ReplicaTest, RemembersTheNewestEpoch) {
   EXPECT_TRUE(replica_->Admit(3).ok());
   EXPECT_TRUE(replica_->Admit(3).ok());

@@ -51,6 +51,8 @@ void Log(const mayfly_host*, mayfly_level level, mayfly_str text) {
       line += "\\n";
     } else if (c == '\r') {
       line += "\\r";
+    } else if (c == '\\') {
+      line += "\\\\";
     } else {
       line += c;
     }

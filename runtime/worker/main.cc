@@ -58,9 +58,11 @@ std::size_t CountThreads() {
   return count;
 }
 
-// Maps what the runtime handed over; the crash report at its start stays mapped.
-char* TakeLaunchBlock(LaunchBlock& launch) {
+// Maps what the runtime handed over, once it is there; the crash report at its start stays mapped.
+char* TakeLaunchBlock(int control, LaunchBlock& launch) {
   struct stat info;
+  if (fstat(mayfly::ipc::kInheritedLaunchFd, &info) != 0) return nullptr;
+  if (!mayfly::ipc::AwaitGo(control)) _exit(1);  // nobody needed this process
   if (fstat(mayfly::ipc::kInheritedLaunchFd, &info) != 0) return nullptr;
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size < mayfly::ipc::kLaunchTextOffset) return nullptr;
@@ -77,6 +79,13 @@ char* TakeLaunchBlock(LaunchBlock& launch) {
   return begin;
 }
 
+// What ps shows as the argument.
+void SetLabel(char* argument, const std::string& label) {
+  const std::size_t room = strlen(argument);
+  memset(argument, 0, room);
+  memcpy(argument, label.data(), std::min(label.size(), room));
+}
+
 void SetEnvironment(const LaunchBlock& launch) {
   clearenv();
   setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
@@ -88,16 +97,17 @@ void SetEnvironment(const LaunchBlock& launch) {
 
 }  // namespace
 
-int main() {
-  LaunchBlock launch;
-  char* shared = TakeLaunchBlock(launch);
+int main(int argc, char** argv) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   const int control = fcntl(mayfly::ipc::kInheritedControlFd, F_DUPFD_CLOEXEC, mayfly::ipc::kControlFd);
-  if (shared == nullptr || control < 0) {
+  close(mayfly::ipc::kInheritedControlFd);
+  LaunchBlock launch;
+  char* shared = control < 0 ? nullptr : TakeLaunchBlock(control, launch);
+  if (shared == nullptr) {
     fputs("mayfly-worker is started by mayfly-runtime, not by people.\n", stderr);
     return 2;
   }
-  close(mayfly::ipc::kInheritedControlFd);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (argc > 1) SetLabel(argv[1], launch.label);
   if (getppid() != launch.runtime_pid) return 1;
 
   SetEnvironment(launch);

@@ -33,7 +33,7 @@ bool Valid(const mayfly_module& module, std::string& problem) {
 }
 
 std::string Sentence(const char* what, int result, const mayfly_error& error) {
-  if (!error.text.empty()) return error.text;
+  if (!error.text.empty()) return std::string(what) + " failed: " + error.text;
   return std::string(what) + " returned " + std::to_string(result) + " (" + strerror(result) +
          ") without set_error";
 }

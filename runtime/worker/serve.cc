@@ -184,7 +184,7 @@ void Serve(Module& module, const ipc::LaunchBlock& launch, const ipc::SpawnComma
     channel.WaitUntilAdmitted();
     std::string problem;
     if (!module.AfterFork(problem)) {
-      ReportProblem("after_fork: " + problem);
+      ReportProblem(problem);
       _exit(1);
     }
   } else {

@@ -20,7 +20,9 @@ def buildah(*arguments, seconds=60):
     """Its output. Its images are ours alone: the machine's own store has its own debian, perhaps."""
     store = tools.cache().parent / "containers"
     store.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
+    settings = store / "containers.conf"  # or it makes /etc/cni on first use, with a lock in it
+    settings.write_text(f'[network]\nnetwork_config_dir = "{store / "networks"}"\n')
+    env = {**os.environ, "BUILDAH_ISOLATION": "chroot", "CONTAINERS_CONF": str(settings)}
     return shell.run("buildah", "--root", store, "--runroot", store / "run", "--storage-driver", "overlay", "--storage-opt",
                      "overlay.skip_mount_home=true", *arguments, seconds=seconds, env=env)
 

@@ -1,15 +1,22 @@
 """Mayfly in a cluster as people install it: images, chart, kubectl; and what its clients notice when parts of it end."""
 
+import contextlib
+import functools
+import json
+import re
+import subprocess
 import sys
 import time
 import unittest
 
 from cluster import layout, shell, wait
+from cluster.testing import has_condition
 from e2e.release import CHART, HELLO, Load, Release, get
 
 # What belongs to the release; CRDs stay, by the chart's promise.
 KINDS = ("deployments,services,pods,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,secrets,leases,"
          "clusterroles,clusterrolebindings")
+OTHER_BUILD = "other-build"
 
 
 class Install(Release):
@@ -72,16 +79,66 @@ class Install(Release):
         self.await_ready("gateway")
         print(f"  {load.answered} requests were answered, none failed", flush=True)
 
-    def test_the_release_is_tested_upgraded_and_rolled_back_under_load(self):
+    def test_the_release_passes_its_own_test(self):
         self.helm("test", "mayfly")
-        self.serve("through", scaling="{minReplicas: 1}")
-        with Load(self.gateway, "/through") as load:
-            load.await_more(20)
+
+    def test_other_values_and_another_build_come_and_go_under_load(self):
+        """There is one version so far: the other one is the same programs, in images of another tag and digest."""
+        subprocess.run([sys.executable, layout.ROOT / "scripts" / "images", "--from-build", "--tag", OTHER_BUILD], check=True, timeout=600)
+        self.serve("through", scaling="{minReplicas: 2}")
+        wait.until(lambda: self.ready_images("through") == 2 * [self.image_of_runtime("")], 60, "both replicas are ready", every=0.5)
+        functions, parts = self.uids("mayfly.dev/function=through"), self.uids("app.kubernetes.io/component in (operator,gateway)")
+        revision = self.helm_revision()
+        with contextlib.ExitStack() as stack:
+            loads = [stack.enter_context(Load(self.gateway, "/through")) for _ in range(4)]
+
+            def await_more():
+                for load in loads:
+                    load.await_more(50)
+
+            await_more()
             self.helm("upgrade", "mayfly", CHART, "--wait", "--set", "operator.logLevel=debug,gateway.podLabels.upgraded=yes")
-            load.await_more(20)
-            self.helm("rollback", "mayfly", "1", "--wait")
-            load.await_more(20)
-        self.assertEqual(load.failed, [])
+            await_more()
+            # Operators and gateways are others, and led by another; what serves is not touched for it.
+            self.await_ready("operator")
+            self.await_ready("gateway")
+            self.assertFalse(parts & self.uids("app.kubernetes.io/component in (operator,gateway)"))
+            wait.until(lambda: self.leader() in self.names("app.kubernetes.io/component=operator"), 60, "a new operator leads", every=0.2)
+            await_more()
+            self.assertEqual(self.uids("mayfly.dev/function=through"), functions)
+
+            self.helm("upgrade", "mayfly", CHART, "--wait", "--set", f"image.tag={OTHER_BUILD}")
+            self.await_replicas_of(OTHER_BUILD)
+            await_more()
+            self.assertFalse(self.uids("mayfly.dev/function=through") & functions)
+            self.helm("rollback", "mayfly", revision, "--wait")
+            self.await_replicas_of("")
+            await_more()
+        self.assertEqual([failure for load in loads for failure in load.failed], [])
+        print(f"  {sum(load.answered for load in loads)} requests were answered, none failed", flush=True)
+
+    def await_replicas_of(self, tag):
+        wait.until(lambda: self.ready_images("through") == 2 * [self.image_of_runtime(tag)], 120,
+                   "both replicas are of the release's runtime", every=0.5)
+
+    def ready_images(self, name):
+        return [pod["spec"]["containers"][0]["image"] for pod in self.pods(f"mayfly.dev/function={name}") if has_condition(pod, "Ready")]
+
+    def image_of_runtime(self, tag):
+        return f"localhost/mayfly-runtime:{tag or self.version}"
+
+    @functools.cached_property
+    def version(self):
+        return re.search(r'^appVersion: "?([^"\n]+)', (CHART / "Chart.yaml").read_text(), re.M).group(1)
+
+    def helm_revision(self):
+        return str(json.loads(self.helm("status", "mayfly", "--output", "json"))["version"])
+
+    def uids(self, selector):
+        return {pod["metadata"]["uid"] for pod in self.pods(selector)}
+
+    def names(self, selector):
+        return {pod["metadata"]["name"] for pod in self.pods(selector)}
 
 
 class Uninstall(Release):

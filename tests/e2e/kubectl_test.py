@@ -6,8 +6,8 @@ import subprocess
 import threading
 import unittest
 
-from cluster import layout
-from e2e.release import Release, get
+from cluster import layout, wait
+from e2e.release import Load, Release, get
 
 PROGRAMS = layout.ROOT / "build" / "release" / "bin"
 
@@ -79,6 +79,24 @@ class Kubectl(Release):
         why = self.mayfly("why", "asked")[0]
         for words in ("Ready: True", "Scaling: ", "Events:", "RevisionLoaded"):
             self.assertIn(words, why)
+
+    def test_top_and_usage_and_the_status_tell_the_same(self):
+        self.serve("used", scaling="{minReplicas: 1}")
+        for _ in range(20):
+            self.assertEqual(get(self.gateway, "/used")[0], 200)
+        wait.until(lambda: self.used("used") == 20, 60, "the status tells of 20 invocations", every=1)
+        table = self.mayfly("usage", "--by", "function")[0]
+        self.assertRegex(table, rf"NAMESPACE +FUNCTION +INVOCATIONS +BILLED MS +CPU MS +GB-S\n(.*\n)*{self.namespace} +used +20 +[\d.]+")
+        self.assertRegex(self.mayfly("usage", "used", "-o", "json")[0], r'"invocations": 20')
+        self.assertRegex(self.mayfly("usage", "--by", "namespace", "-A")[0], rf"{self.namespace} +\d+")
+        with Load(self.gateway, "/used") as load:
+            load.await_more(20)
+            top = self.mayfly("top", "--interval", "2", "--count", "1")[0]
+        self.assertRegex(top, r"NAME +READY +DESIRED +RUNNING +WAITING +PER SECOND")
+        self.assertRegex(top, r"\nused +1 +1 +\d+ +\d+ +[1-9][\d.]*")
+
+    def used(self, name):
+        return self.cluster.get("function", name, self.namespace).get("status", {}).get("usage", {}).get("invocations", 0)
 
     def test_the_plugin_says_what_is_wrong(self):
         self.assertIn(f"there is no function nobody in the namespace {self.namespace}", self.mayfly("invoke", "nobody", code=4)[1])

@@ -1,27 +1,12 @@
 """Programs that hang: the kubelet finds out, and what they did is done by others."""
 
 import os
-import pathlib
 import signal
 import unittest
 
 from cluster import wait
+from e2e.processes import processes_of
 from e2e.release import Release, get
-
-
-def processes_of(pod, program):
-    """The host's pids of `program` in a pod, by the pod's cgroup."""
-    uid = pod["metadata"]["uid"]
-    found = []
-    for folder in pathlib.Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and (folder / "comm").read_text().strip() == program[:15]:
-                groups = (folder / "cgroup").read_text()
-                if uid in groups or uid.replace("-", "_") in groups:
-                    found.append(int(folder.name))
-        except OSError:
-            continue  # it ended meanwhile
-    return found
 
 
 class Probes(Release):

@@ -13,8 +13,12 @@ CHART = layout.ROOT / "charts" / "mayfly"
 HELLO = (layout.ROOT / "examples" / "hello" / "function.yaml").read_text()
 
 
+# A closed connection keeps its port for a minute, and there are 28,000 of them to one address.
+PACE = 0.004
+
+
 class Load:
-    """One request after the other, each over a connection of its own, until it is told to end; on a thread."""
+    """One request after the other, each over a connection of its own, 250 a second at most, until it is told to end; on a thread."""
 
     def __init__(self, address, path, seconds=30):
         self.answered, self.failed = 0, []
@@ -32,7 +36,10 @@ class Load:
 
     def await_more(self, count, seconds=60):
         until = self.answered + count
-        wait.until(lambda: self.answered >= until, seconds, f"{count} more requests are answered; failed: {self.failed[:3]}")
+        try:
+            wait.until(lambda: self.answered >= until, seconds, f"{count} more requests are answered")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {len(self.failed)} failed, the last of them: {self.failed[-3:]}") from error
 
     def run_for(self, seconds):
         self._ends.wait(seconds)
@@ -48,6 +55,7 @@ class Load:
                 self.answered += 1
             else:
                 self.failed.append(f"{status} {body} after {time.monotonic() - begin:.1f} s")
+            self._ends.wait(begin + PACE - time.monotonic())
 
 
 def get(address, path, seconds=30):
@@ -72,11 +80,16 @@ class Release(ClusterCase):
         cls.cluster.kubectl("label", "namespace", cls.namespace, "pod-security.kubernetes.io/enforce=restricted")
         subprocess.run([sys.executable, layout.ROOT / "scripts" / "images", "--from-build"], check=True, timeout=1800)
         begin = time.monotonic()
-        cls.helm("install", "mayfly", CHART, "--wait", "--timeout", "120s", "--take-ownership")
+        cls.helm("install", "mayfly", CHART, "--wait", "--timeout", "120s", "--take-ownership", *cls.options())
         print(f"  helm install --wait took {time.monotonic() - begin:.1f} s", flush=True)
         cls.addClassCleanup(cls.uninstall)
         service = cls.cluster.get("service", "mayfly-gateway", cls.namespace)
         cls.gateway = service["spec"]["clusterIP"]
+
+    @classmethod
+    def options(cls):
+        """What the class wants of `helm install` beside the defaults; and what must be there before."""
+        return []
 
     @classmethod
     def helm(cls, verb, *arguments):
@@ -85,8 +98,18 @@ class Release(ClusterCase):
     @classmethod
     def uninstall(cls):
         cls.helm("uninstall", "mayfly", "--wait")
-        cls.cluster.delete("crd", "functions.mayfly.dev")
-        cls.cluster.delete("crd", "runtimepools.mayfly.dev")
+        for crd in ("functions.mayfly.dev", "runtimepools.mayfly.dev"):
+            cls.cluster.kubectl("delete", "crd", crd, "--ignore-not-found", "--wait=false")
+            wait.until(lambda crd=crd: cls.gone(crd), 60, f"the CRD {crd} is gone", every=1)
+
+    @classmethod
+    def gone(cls, crd):
+        """Whether it is. The API server's finalizer may fail with "storage is (re)initializing", and may then not look again
+        before the CRD changes: so it is changed."""
+        if not cls.cluster.kubectl("get", "crd", crd, "--ignore-not-found", "--output=name").strip():
+            return True
+        cls.cluster.kubectl("annotate", "crd", crd, "--overwrite", f"mayfly.dev/looked-at={time.monotonic()}")
+        return False
 
     def kubectl(self, *arguments, seconds=60):
         return self.cluster.kubectl(*arguments, "--namespace", self.namespace, seconds=seconds)

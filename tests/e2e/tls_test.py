@@ -102,9 +102,9 @@ class Policies(unittest.TestCase):
 
     def test_cover_each_port_of_each_pod_as_intended(self):
         text = shell.run(tools.executable("helm"), "template", "mayfly", CHART, "--namespace", "system",
-                         "--set", "networkPolicy.functionNamespaces={photos}")
+                         "--set", "networkPolicy.functionNamespaces={photos},nats.enabled=true")
         kubectl = shell.run(layout.BIN / "kubectl", "--kubeconfig", layout.KUBECONFIG, "create", "--dry-run=client", "--validate=ignore", "--output", "json", "-f", "-",
-                            text_in="---\n".join(part for part in text.split("---\n") if re.search(r"^kind: (NetworkPolicy|Deployment)$", part, re.M)))
+                            text_in="---\n".join(part for part in text.split("---\n") if re.search(r"^kind: (NetworkPolicy|Deployment|StatefulSet)$", part, re.M)))
         decoder, found = json.JSONDecoder(), []
         while kubectl.strip():
             item, end = decoder.raw_decode(kubectl := kubectl.lstrip())
@@ -112,7 +112,7 @@ class Policies(unittest.TestCase):
             kubectl = kubectl[end:]
         policies = {(p["metadata"]["namespace"], p["metadata"]["name"]): p["spec"] for p in found if p["kind"] == "NetworkPolicy"}
         self.assertEqual(sorted(policies), [("photos", "mayfly-functions"), ("system", "mayfly-functions"),
-                                            ("system", "mayfly-gateway"), ("system", "mayfly-operator")])
+                                            ("system", "mayfly-gateway"), ("system", "mayfly-nats"), ("system", "mayfly-operator")])
         callers = {}  # (policy, port): who may
         for (space, name), spec in policies.items():
             self.assertIn("Ingress", spec["policyTypes"])
@@ -127,10 +127,13 @@ class Policies(unittest.TestCase):
             ("system", "mayfly-operator", "metrics"): [],
             ("system", "mayfly-gateway", "http"): [],
             ("system", "mayfly-gateway", "metrics"): [],
+            ("system", "mayfly-nats", "client"): [],
+            ("system", "mayfly-nats", 6222): [{**ours, "app.kubernetes.io/component": "nats"}],
+            ("system", "mayfly-nats", "monitor"): [],
             **{(space, "mayfly-functions", port): peers for space in ("photos", "system") for port, peers in
                {"grpc": [{**ours, "kubernetes.io/metadata.name": "system"}], "metrics": []}.items()},
         })
-        for deployment in (d for d in found if d["kind"] == "Deployment"):
+        for deployment in (d for d in found if d["kind"] in ("Deployment", "StatefulSet")):
             name, template = deployment["metadata"]["name"], deployment["spec"]["template"]
             selector = policies["system", name]["podSelector"]["matchLabels"]
             self.assertLessEqual(selector.items(), template["metadata"]["labels"].items())

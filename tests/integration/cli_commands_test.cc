@@ -19,6 +19,7 @@ using base::Eventually;
 using base::TempDir;
 using base::WriteFile;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::Ran;
 using testing::RunMayfly;
 using testing::RunningMayfly;
@@ -41,6 +42,8 @@ class CliCommandsTest : public ::testing::Test {
     Add(*temp_, "echo", "echo_plain");
     Add(*temp_, "fails", "fails");
     Add(*temp_, "segv", "segv");
+    Add(*temp_, "big", "big_reply");
+    Add(*temp_, "streams", "streams");
     up_ = new RunningMayfly(*temp_ / "run", {"up", "--port", "0", *temp_ / "f"});
     ASSERT_TRUE(up_->WaitUntilReady()) << up_->out() << up_->err();
   }
@@ -65,6 +68,25 @@ TEST_F(CliCommandsTest, InvokePrintsTheBodyAndWhatItCost) {
     EXPECT_THAT(ran.err, HasSubstr(what));
 }
 
+TEST_F(CliCommandsTest, SimulateComparesPoliciesOverATraceByAManifest) {
+  WriteFile(*temp_ / "load.csv", "seconds,requests\n0,600\n60,0\n");
+  const Ran ran = Run({"simulate", *temp_ / "load.csv", "-f", *temp_ / "f/echo.yaml", "--chart",
+                       *temp_ / "c.svg", "-o", "json"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  const nlohmann::json json = nlohmann::json::parse(ran.out);
+  ASSERT_EQ(json["results"].size(), 3u);
+  EXPECT_EQ(json["results"][0]["policy"], "mayfly");
+  EXPECT_EQ(json["results"][0]["requests"], 600);
+  EXPECT_TRUE(fs::exists(*temp_ / "c.svg"));
+}
+
+TEST_F(CliCommandsTest, SimulateNamesTheLineOfATraceThatIsWrong) {
+  WriteFile(*temp_ / "bad.csv", "0,600\n60,many\n");
+  const Ran ran = Run({"simulate", *temp_ / "bad.csv"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("bad.csv:2: \"many\" is not a number of requests"));
+}
+
 TEST_F(CliCommandsTest, InvokeTakesItsBodyFromAFileOrStandardInput) {
   WriteFile(*temp_ / "body", "from a file");
   EXPECT_EQ(Run({"invoke", "echo", "-q", "-d", "@" + *temp_ / "body"}).out, "from a file");
@@ -72,13 +94,42 @@ TEST_F(CliCommandsTest, InvokeTakesItsBodyFromAFileOrStandardInput) {
   const Ran missing = Run({"invoke", "echo", "-d", "@/no/such/file"});
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_THAT(missing.err, HasSubstr("/no/such/file: No such file or directory"));
+  const Ran folder = Run({"invoke", "echo", "-d", "@" + temp_->path()});
+  EXPECT_EQ(folder.exit_code, 1);
+  EXPECT_THAT(folder.err, HasSubstr("Is a directory"));
+}
+
+TEST_F(CliCommandsTest, InvokePrintsAnswersOfAnyLengthAndStreamedOnesWithWhatTheyCost) {
+  const Ran big = Run({"invoke", "big", "--path", "?size=3000000"});
+  EXPECT_EQ(big.exit_code, 0) << big.err;
+  EXPECT_EQ(big.out.size(), 3'000'000u);
+  const Ran streamed = Run({"invoke", "streams", "--path", "?chunks=3&size=10&ms=1"});
+  EXPECT_EQ(streamed.exit_code, 0) << streamed.err;
+  EXPECT_EQ(streamed.out, "abcdefghijklmnopqrstuvwxyzabcd");
+  for (const Ran* const ran : {&big, &streamed}) {
+    EXPECT_THAT(ran->err, StartsWith("OK 200, "));
+    EXPECT_THAT(ran->err, HasSubstr(" ms CPU")) << "trailers tell it";
+  }
+}
+
+TEST_F(CliCommandsTest, SaysThatItsOutputIsLost) {
+  for (const char* const command : {"get", "invoke echo -q -d hi", "completion bash", "why echo"}) {
+    const std::string line = absl::StrCat("MAYFLY_RUN_DIR=", *temp_ / "run", " ", MAYFLY_BIN_DIR, "/mayfly ",
+                                          command, " >/dev/full 2>", *temp_ / "err");
+    EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 1) << command;
+    std::ifstream file(*temp_ / "err");
+    EXPECT_THAT(std::string(std::istreambuf_iterator<char>(file), {}),
+                HasSubstr("is there room where it goes?"))
+        << command;
+  }
 }
 
 TEST_F(CliCommandsTest, InvokeTakesAUrl) {
   EXPECT_EQ(Run({"invoke", up_->url() + "/echo", "-q", "-d", "hi"}).out, "hi");
   const Ran nobody = Run({"invoke", "http://127.0.0.1:1/x"});
   EXPECT_EQ(nobody.exit_code, 3);
-  EXPECT_THAT(nobody.err, HasSubstr("refused"));
+  EXPECT_THAT(nobody.err, HasSubstr("does anything listen there?"));
+  EXPECT_EQ(Run({"invoke", "ftp://127.0.0.1/x"}).exit_code, 4) << "it is no function";
 }
 
 TEST_F(CliCommandsTest, InvokeSaysWhyAFunctionFailed) {
@@ -95,7 +146,7 @@ TEST_F(CliCommandsTest, GetListsAndShows) {
   EXPECT_EQ(table.exit_code, 0);
   EXPECT_THAT(table.out, HasSubstr("NAME"));
   EXPECT_THAT(table.out, HasSubstr(up_->url() + "/echo"));
-  EXPECT_EQ(Run({"get", "-o", "name"}).out, "echo\nfails\nsegv\n");
+  EXPECT_EQ(Run({"get", "-o", "name"}).out, "big\necho\nfails\nsegv\nstreams\n");
   const auto json = nlohmann::json::parse(Run({"get", "echo", "-o", "json"}).out, nullptr, false);
   ASSERT_TRUE(json.is_object());
   EXPECT_EQ(json["metadata"]["name"], "echo");
@@ -132,8 +183,31 @@ TEST_F(CliCommandsTest, LogsFollowWhatComes) {
   }));
 }
 
+TEST_F(CliCommandsTest, LogsOfWhatComesDoNotBeginWithWhatWas) {
+  Run({"invoke", "segv"});
+  ASSERT_TRUE(Eventually([&] { return Run({"logs", "segv"}).out.find("SIGSEGV") != std::string::npos; }));
+  const std::string before = Run({"logs", "segv", "--tail", "2000"}).out;
+  RunningMayfly follower(*temp_ / "run", {"logs", "segv", "-f", "--tail", "0"});
+  ASSERT_TRUE(Eventually([&] {
+    Run({"invoke", "segv"});
+    return !follower.out().empty();
+  }));
+  const std::string first_before = before.substr(0, before.find('\n') + 1);
+  EXPECT_THAT(follower.out(), Not(HasSubstr(first_before)));
+}
+
+TEST_F(CliCommandsTest, WhySaysItsConditionsAndWhatHappened) {
+  Run({"invoke", "echo", "-d", "x"});
+  const Ran ran = Run({"why", "echo"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("Ready: True ("));
+  EXPECT_THAT(ran.out, HasSubstr("TriggersReady: True (Routed) every trigger is routed\n"));
+  EXPECT_THAT(ran.out, HasSubstr("\nEvents:\n"));
+  EXPECT_THAT(ran.out, HasSubstr("RevisionLoaded: "));
+}
+
 TEST_F(CliCommandsTest, NamesThatDoNotExistAreToldApart) {
-  for (const char* const command : {"get", "invoke", "logs"}) {
+  for (const char* const command : {"get", "invoke", "logs", "why"}) {
     const Ran ran = Run({command, "nobody"});
     EXPECT_EQ(ran.exit_code, 4) << command;
     EXPECT_THAT(ran.err, HasSubstr("there is no function default/nobody")) << command;
@@ -142,7 +216,7 @@ TEST_F(CliCommandsTest, NamesThatDoNotExistAreToldApart) {
 
 TEST_F(CliCommandsTest, SayWhenNothingRuns) {
   const TempDir empty;
-  for (const char* const command : {"get", "invoke", "logs"}) {
+  for (const char* const command : {"get", "invoke", "logs", "why"}) {
     std::vector<std::string> arguments{command};
     if (std::string(command) != "get") arguments.emplace_back("echo");
     const Ran ran = RunMayfly(empty / "run", arguments);
@@ -156,12 +230,16 @@ TEST_F(CliCommandsTest, AWrongCommandLineIsRefusedWithWhereToLook) {
                                                 {"up", "--prot", "1"},
                                                 {"invoke"},
                                                 {"get", "-o", "xml"},
+                                                {"simulate", "--load", "foo"},
                                                 {"up", "--port", "99999"}}) {
     const Ran ran = Run(wrong);
     EXPECT_EQ(ran.exit_code, 2) << wrong.front();
     const std::string command = wrong.front() == "upp" ? "" : wrong.front() + " ";
     EXPECT_THAT(ran.err, HasSubstr("see `mayfly " + command + "--help`"));
   }
+  const Ran host = Run({"up", "--host", "foo", "--port", "0"});
+  EXPECT_EQ(host.exit_code, 2);
+  EXPECT_THAT(host.err, HasSubstr("foo is not an IP address"));
   EXPECT_THAT(Run({"upp"}).err, HasSubstr("there is no command upp: did you mean `mayfly up`?"));
   EXPECT_THAT(Run({"lgos", "echo"}).err, HasSubstr("did you mean `mayfly logs`?"));
   EXPECT_THAT(Run({"frobnicate"}).err, StartsWith("mayfly: there is no command frobnicate\n"));
@@ -169,7 +247,7 @@ TEST_F(CliCommandsTest, AWrongCommandLineIsRefusedWithWhereToLook) {
 
 TEST_F(CliCommandsTest, EachCommandExplainsItselfWithExamples) {
   for (const char* const command :
-       {"build", "completion", "dev", "get", "help", "invoke", "logs", "new", "up", "version"}) {
+       {"build", "completion", "dev", "get", "help", "invoke", "logs", "new", "up", "version", "why"}) {
     const Ran ran = Run({command, "--help"});
     EXPECT_EQ(ran.exit_code, 0) << command;
     EXPECT_THAT(ran.out, HasSubstr("Example")) << command;

@@ -167,18 +167,26 @@ TEST_F(CliUpTest, EveryCurlLineOfTheExamplesWorks) {
     EXPECT_GT(fs::file_size(temp_ / (to_file ? "thumbnail.jpg" : "answer")), 5u) << command;
   }
   EXPECT_GE(tried, 4) << mayfly_->out();
+  EXPECT_THAT(mayfly_->err(), Not(HasSubstr("left threads behind")));
 }
 
 TEST_F(CliUpTest, EndsWithinTwoSecondsWhileFunctionsAreBusyAndLeavesNothing) {
   Add("sleeps", "sleeps");
   Up();
+  std::vector<std::string> answers(8);
   std::vector<std::jthread> callers;
-  for (int i = 0; i < 8; ++i) callers.emplace_back([this] { Ask("/sleeps?ms=20000"); });
+  for (std::string& answer : answers)
+    callers.emplace_back([this, &answer] { answer = Ask("/sleeps?ms=20000"); });
   ASSERT_TRUE(Eventually([&] { return ProcessesWith(space_) >= 8; }));
   const auto before = steady_clock::now();
   mayfly_->Signal(SIGINT);
   EXPECT_EQ(mayfly_->Wait(), 0) << mayfly_->err();
   EXPECT_LT(steady_clock::now() - before, seconds(2));
+  callers.clear();
+  for (const std::string& answer : answers) {
+    EXPECT_THAT(answer, StartsWith("503 "));
+    EXPECT_THAT(answer, HasSubstr("ShuttingDown"));
+  }
   EXPECT_EQ(ProcessesWith(space_), 0);
   EXPECT_EQ(ProcessesWith(temp_.path()), 0);
   EXPECT_FALSE(fs::exists(temp_ / "run"));
@@ -244,6 +252,33 @@ TEST_F(CliUpTest, NamesWhoHoldsATakenPort) {
   EXPECT_EQ(second.exit_code, 1);
   EXPECT_THAT(second.err, HasSubstr(absl::StrCat("process ", mayfly_->pid())));
   EXPECT_FALSE(fs::exists(temp_ / "run2"));
+}
+
+TEST_F(CliUpTest, NamesWhoHoldsTheAdminPort) {
+  Up();
+  const std::string taken = absl::StrCat("127.0.0.1:", mayfly_->port());
+  const testing::Ran second =
+      testing::RunMayfly(temp_ / "run2", {"up", "--port", "0", "--admin", taken, temp_ / "f"});
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_THAT(second.err, HasSubstr(absl::StrCat(taken, " for administration: ")));
+  EXPECT_THAT(second.err, HasSubstr(absl::StrCat("process ", mayfly_->pid())));
+  EXPECT_THAT(second.err, HasSubstr("choose another port"));
+}
+
+TEST_F(CliUpTest, ARouteThatAnotherFunctionHasIsNotShownAsItsOwn) {
+  Add("first", "echo_plain", "  triggers: [{name: a, http: {path: /same}}]\n");
+  Up();
+  // The older one keeps the route, so the second is there when the program starts anew.
+  Add("second", "echo_plain", "  triggers: [{name: a, http: {path: /same}}]\n");
+  mayfly_->Signal(SIGINT);
+  EXPECT_EQ(mayfly_->Wait(), 0);
+  Up();
+  const std::string out = mayfly_->out();
+  EXPECT_THAT(out, HasSubstr("cannot serve: "));
+  EXPECT_THAT(out, HasSubstr("belongs to function"));
+  const std::string curl = absl::StrCat("curl ", mayfly_->url(), "/same\n");
+  EXPECT_NE(out.find(curl), std::string::npos) << out;
+  EXPECT_EQ(out.find(curl), out.rfind(curl)) << out;
 }
 
 TEST_F(CliUpTest, ChangingAManifestUnderLoadFailsNoRequest) {
@@ -323,6 +358,25 @@ TEST_F(CliUpTest, TellsWhatIsWrongAndServesTheRest) {
   const std::string refused = Ask("/unbuilt", "hi");
   EXPECT_TRUE(refused.starts_with("503")) << refused;
   EXPECT_THAT(refused, HasSubstr("unbuilt.so"));
+}
+
+TEST_F(CliUpTest, WarnsOfDocumentsThatLookLikeManifestsAndAreNone) {
+  WriteFile(temp_ / "f/slip.yaml",
+            "# a slip\napiVersion: myfly.dev/v1alpha1\nkind: Function\nmetadata: {name: f}\n");
+  WriteFile(temp_ / "f/pool.yaml",
+            "apiVersion: myfly.dev/v1alpha1\nkind: RuntimePool\nmetadata: {name: p}\n");
+  WriteFile(temp_ / "f/bare.yaml", "metadata: {name: f}\nspec:\n  artifact: {path: f.so}\n");
+  WriteFile(temp_ / "f/theirs.yaml", "apiVersion: apps/v1\nkind: Deployment\nspec: {replicas: 1}\n");
+  WriteFile(temp_ / "f/template.yaml", "kind: Function\n{{ if .Values.artifact: }}\n");
+  Up();
+  const std::string err = mayfly_->err();
+  EXPECT_THAT(err, HasSubstr("f/slip.yaml:2:13: apiVersion: "));
+  EXPECT_THAT(err, HasSubstr("is not served; write mayfly.dev/v1alpha1"));
+  EXPECT_THAT(err, HasSubstr("f/pool.yaml:1:13: apiVersion: "));
+  EXPECT_THAT(err, HasSubstr("f/bare.yaml:1:1: apiVersion: is missing"));
+  EXPECT_THAT(err, Not(HasSubstr("theirs")));
+  EXPECT_THAT(err, Not(HasSubstr("template")));
+  EXPECT_THAT(mayfly_->out(), Not(HasSubstr("slip")));
 }
 
 TEST_F(CliUpTest, AfterScaleToZeroNoProcessOfTheFunctionIsLeft) {

@@ -309,6 +309,29 @@ TEST_F(RuntimeTest, SaysThatItMayOpenTooFewFiles) {
   EXPECT_THAT(text, HasSubstr("ulimit -n"));
 }
 
+TEST_F(RuntimeTest, RefusesAConfigThatIsNoJson) {
+  int output[2];
+  ASSERT_EQ(::pipe(output), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::dup2(output[1], STDERR_FILENO);
+    const std::string state = folder_ / "other";
+    ::execl(MAYFLY_BIN_DIR "/mayfly-runtime", "mayfly-runtime", "--listen", "127.0.0.1:0", "--state-dir",
+            state.c_str(), "--module", "absent.so", "--config", "{bad", nullptr);
+    ::_exit(127);
+  }
+  ::close(output[1]);
+  std::string text;
+  char buffer[1024];
+  for (ssize_t size; (size = ::read(output[0], buffer, sizeof(buffer))) > 0;)
+    text.append(buffer, static_cast<std::size_t>(size));
+  ::close(output[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_NE(WEXITSTATUS(status), 0);
+  EXPECT_THAT(text, HasSubstr("--config: is no JSON"));
+}
+
 TEST_F(RuntimeTest, StartsAgainWhereOneWasKilled) {
   ASSERT_FALSE(Load("echo_plain").has_problem());
   Kill(SIGKILL);

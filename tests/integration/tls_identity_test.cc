@@ -130,6 +130,23 @@ TEST_F(IdentityTest, DoesNotBeginWithWhatPeersWouldRefuse) {
   EXPECT_THAT(std::string(expired.status().message()), HasSubstr("expired at"));
 }
 
+// gRPC may give a connection no certificates that begins just as the last one ends.
+TEST_F(IdentityTest, EveryConnectionHasItsCertificatesHoweverOthersEnd) {
+  const auto identity =
+      Identity::FromMaterial(MaterialOf(authority_, kGatewayName, Use::kClient), clock_, metrics_);
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  const auto credentials = (*identity)->ForChannels();
+  std::vector<std::jthread> callers;
+  for (int i = 0; i < 2; ++i) {
+    callers.emplace_back([&] {
+      for (int call = 0; call < 500; ++call) {
+        const grpc::Status status = Call(credentials);
+        ASSERT_TRUE(status.ok()) << status.error_message();
+      }
+    });
+  }
+}
+
 TEST_F(IdentityTest, RenewsItselfAndItsAuthorityUnderLoadWithoutAFailedCall) {
   const base::TempDir folder;
   const auto write = [&](const Material& material) {

@@ -42,7 +42,7 @@ def read():
 def reference():
     """The text of docs/reference/metrics.md."""
     lines = ["# Metrics", "",
-             "What each program serves at `/metrics`, port 9090 in a cluster. `mayfly up` serves those of the operator and the gateway, each replica its own.",
+             "What each program serves at `/metrics`, port 9090 in a cluster. `mayfly up` serves those of the operator and the gateway with `--admin`, not those of its runtimes.",
              "Labels are bounded: functions, triggers, outcomes and the like, never an id or a path. A series is there from the first time that it has something to say:",
              "a function at rest has none. Made by `tests/monitoring/registered.py` of the code; [what to watch for](../how-to/monitoring.md).", ""]
     for _, program in PROGRAMS[::-1]:

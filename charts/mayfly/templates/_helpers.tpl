@@ -8,7 +8,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Of everything; part is "operator", "gateway" or "" */}}
+{{/* Of everything; part is "operator", "gateway", "nats" or "" */}}
 {{- define "mayfly.labels" -}}
 {{ include "mayfly.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
@@ -54,17 +54,6 @@ yes
 {{- end -}}
 {{- end -}}
 
-{{- define "mayfly.tlsMount" -}}
-volumeMounts:
-- {name: tls, mountPath: /mayfly/tls, readOnly: true}
-{{- end -}}
-
-{{- define "mayfly.tlsVolume" -}}
-volumes:
-- name: tls
-  secret: {secretName: {{ include "mayfly.tlsSecret" . }}}
-{{- end -}}
-
 {{/* What a pod says of itself; .values is .Values.operator or .Values.gateway */}}
 {{- define "mayfly.podMetadata" -}}
 labels:
@@ -88,6 +77,9 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
+  {{- if or (eq .part "nats") (and (eq .part "gateway") (or .root.Values.gateway.events.enabled (eq .root.Values.gateway.usageRecords.to "folder"))) }}
+  fsGroup: 65532
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:

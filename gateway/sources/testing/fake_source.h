@@ -63,6 +63,10 @@ class FakeBroker {
     const std::lock_guard lock(mutex_);
     return extended_;
   }
+  bool discarded() const {
+    const std::lock_guard lock(mutex_);
+    return discarded_;
+  }
   bool attached() const {
     const std::lock_guard lock(mutex_);
     return sink_ != nullptr;
@@ -96,6 +100,7 @@ class FakeBroker {
   std::size_t credits_ = 0;
   std::size_t extended_ = 0;
   bool quiet_ = false;
+  bool discarded_ = false;
   EventToken next_token_ = 1;
 };
 
@@ -146,6 +151,11 @@ class FakeSource final : public EventSource {
     const std::lock_guard lock(broker_.mutex_);
     for (const EventToken token : tokens) EXPECT_TRUE(broker_.out_.contains(token));
     broker_.extended_ += tokens.size();
+  }
+  void Discard() override {
+    const std::lock_guard lock(broker_.mutex_);
+    EXPECT_FALSE(broker_.quiet_) << "discarded after it was quiesced";
+    broker_.discarded_ = true;
   }
   void Quiesce() override {
     const std::lock_guard lock(broker_.mutex_);

@@ -97,6 +97,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   std::unique_ptr<Database> database(new Database(raw));
   if (code != SQLITE_OK) return SqliteStatus(raw, absl::StrCat("cannot open ", path));
   sqlite3_extended_result_codes(raw, 1);
+  sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   return database;
 }
 
@@ -138,5 +139,26 @@ absl::StatusOr<std::string> Database::QueryText(const std::string& sql) {
 std::int64_t Database::changes() const { return sqlite3_changes64(database_); }
 
 bool Database::in_transaction() const { return sqlite3_get_autocommit(database_) == 0; }
+
+void Database::OnCommit(std::function<void(std::uint32_t pages)> committed) {
+  committed_ = std::move(committed);
+  sqlite3_wal_hook(
+      database_,
+      [](void* raw, sqlite3*, const char*, int pages) {
+        static_cast<Database*>(raw)->committed_(static_cast<std::uint32_t>(pages));
+        return SQLITE_OK;
+      },
+      this);
+}
+
+absl::StatusOr<bool> Database::Checkpoint() {
+  int pages = 0;
+  int written = 0;
+  if (sqlite3_wal_checkpoint_v2(database_, nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &written) != SQLITE_OK)
+    return SqliteStatus(database_, "the event store's database");
+  return pages >= 0 && pages == written;
+}
+
+void Database::EmptyLogAtEnd() { sqlite3_db_config(database_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr); }
 
 }  // namespace mayfly::gateway

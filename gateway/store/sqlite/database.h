@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,7 +52,8 @@ class Statement {
 
 class Database {
  public:
-  // Opens or makes the file. The folder must be there.
+  // Opens or makes the file. The folder must be there. Unless EmptyLogAtEnd() is called, the write-ahead log stays as it is
+  // when the connection ends.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path);
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -66,9 +68,17 @@ class Database {
   std::int64_t changes() const;
   bool in_transaction() const;
 
+  // `committed` is called after each transaction that wrote, with how many pages the write-ahead log holds then; checkpoints are
+  // the caller's from here on.
+  void OnCommit(std::function<void(std::uint32_t pages)> committed);
+  // Writes the log back into the database. False if that holds not all of it yet.
+  absl::StatusOr<bool> Checkpoint();
+  void EmptyLogAtEnd();
+
  private:
   explicit Database(sqlite3* database) : database_(database) {}
   sqlite3* const database_;
+  std::function<void(std::uint32_t)> committed_;
 };
 
 }  // namespace mayfly::gateway

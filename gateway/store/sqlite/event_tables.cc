@@ -288,7 +288,7 @@ absl::Status EventTables::KeepResult(const std::string& record, const Row& row, 
       .Run();
 }
 
-absl::Status EventTables::Finish(const EventOutcome& outcome, UnixMs now) {
+absl::Status EventTables::Finish(const EventOutcome& outcome, UnixMs now, std::set<TriggerKey>* due) {
   absl::StatusOr<std::optional<Row>> found = FindRow(outcome.record);
   if (!found.ok()) return found.status();
   if (!*found || (*found)->state != kPending || !leased_.contains((*found)->seq)) return absl::OkStatus();
@@ -347,6 +347,10 @@ absl::Status EventTables::Finish(const EventOutcome& outcome, UnixMs now) {
   if (!status.ok()) return status;
   Touch(trigger);
   Unlease(row.seq);
+  for (const NewEvent& next : outcome.next) {
+    if (const absl::StatusOr<Accepted> accepted = Accept(next, now); !accepted.ok()) return accepted.status();
+    due->insert(next.trigger);
+  }
   return absl::OkStatus();
 }
 

@@ -43,7 +43,8 @@ class EventTables {
   absl::StatusOr<Accepted> Accept(const NewEvent& event, UnixMs now);
   absl::StatusOr<LeaseBatch> Lease(const TriggerKey& key, std::size_t most, std::size_t most_bytes,
                                    UnixMs now);
-  absl::Status Finish(const EventOutcome& outcome, UnixMs now);
+  // The triggers of what comes next go to `due`.
+  absl::Status Finish(const EventOutcome& outcome, UnixMs now, std::set<TriggerKey>* due);
   absl::Status Park(const DeadLetter& letter, UnixMs now);
   absl::Status Cancel(const std::string& record, UnixMs now);
   absl::StatusOr<EventView> Find(const std::string& record, UnixMs now);

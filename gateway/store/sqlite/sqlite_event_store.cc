@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "gateway/store/sqlite/database.h"
 #include "gateway/store/sqlite/event_tables.h"
+#include "gateway/store/sqlite/log_keeper.h"
 #include "gateway/store/sqlite/schema.h"
 
 namespace mayfly::gateway {
@@ -54,8 +55,10 @@ absl::StatusOr<std::unique_ptr<SqliteEventStore>> SqliteEventStore::Open(SqliteS
   std::unique_ptr<SqliteEventStore> store(new SqliteEventStore(std::move(options), clock));
   absl::StatusOr<OpenedDatabase> opened = OpenEventDatabase(store->options_.path, store->options_.max_bytes);
   if (!opened.ok()) return opened.status();
+  store->keeper_ = std::move(opened->keeper);
   store->database_ = std::move(opened->database);
   store->set_aside_ = std::move(opened->set_aside);
+  store->loss_ = std::move(opened->loss);
   EventTableLimits limits;
   limits.dedup_window_ms = store->options_.dedup_window.count();
   limits.most_seen = static_cast<std::int64_t>(store->options_.most_seen);
@@ -160,11 +163,19 @@ void SqliteEventStore::Lease(const TriggerKey& trigger, std::size_t most, std::s
 
 void SqliteEventStore::Finish(std::vector<EventOutcome> outcomes, Done done) {
   auto shared = std::make_shared<std::vector<EventOutcome>>(std::move(outcomes));
+  std::size_t bytes = 0;
+  bool adds = false;
+  for (const EventOutcome& outcome : *shared) {
+    for (const NewEvent& next : outcome.next) {
+      bytes += next.body.size() + 512;
+      adds = true;
+    }
+  }
   Tell(
-      false, 0,
-      [shared](EventTables& tables, UnixMs now) {
+      adds, bytes,
+      [this, shared](EventTables& tables, UnixMs now) {
         for (const EventOutcome& outcome : *shared) {
-          if (absl::Status status = tables.Finish(outcome, now); !status.ok()) return status;
+          if (absl::Status status = tables.Finish(outcome, now, &due_); !status.ok()) return status;
         }
         return absl::OkStatus();
       },
@@ -277,7 +288,10 @@ void SqliteEventStore::Stop(std::chrono::steady_clock::time_point deadline) {
   thread_ = {};
   for (Operation& operation : refused) operation.finish(absl::UnavailableError("the event store is stopped"));
   tables_.reset();
+  // So that the mark does not miss what SQLite is about to remove.
+  keeper_->Checkpoint(*database_).IgnoreError();
   database_.reset();
+  keeper_.reset();
   ::unlink(reserve_path_.c_str());
 }
 
@@ -416,9 +430,9 @@ void SqliteEventStore::GiveUpReserve() {
   ::unlink(reserve_path_.c_str());
   reserve_ = false;
   // The reserve is larger than the log may be, so there is room to empty that into the database.
-  const absl::StatusOr<std::int64_t> busy = database_->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!busy.ok())
-    base::log::Warn("the event store's log stays", {{"why", std::string(busy.status().message())}});
+  const absl::Status emptied = keeper_->EmptyLog(*database_);
+  if (!emptied.ok())
+    base::log::Warn("the event store's log stays", {{"why", std::string(emptied.message())}});
 }
 
 void SqliteEventStore::TakeReserve() {

@@ -42,16 +42,19 @@ struct SqliteStoreOptions {
 
 class EventTables;
 class Database;
+class LogKeeper;
 
 class SqliteEventStore final : public EventStore {
  public:
-  // Opens or makes the file; one that is damaged is set aside (see set_aside()). `clock` must outlive the store.
+  // Opens or makes the file, for its owner alone; one that is damaged is set aside (see set_aside()). `clock` must outlive the store.
   static absl::StatusOr<std::unique_ptr<SqliteEventStore>> Open(SqliteStoreOptions options,
                                                                 const base::Clock& clock);
   ~SqliteEventStore() override;
 
-  // Where a damaged file was moved to at opening; "" if there was none.
+  // Where a damaged file was moved to at opening, or copied if only its log was; "" if there was none.
   const std::string& set_aside() const { return set_aside_; }
+  // What was found at opening that may have cost events; "" if nothing was.
+  const std::string& loss() const { return loss_; }
 
   void OnDue(std::function<void(const TriggerKey&)> due) override;
   void Accept(NewEvent event, Callback<Accepted> done) override;
@@ -110,8 +113,10 @@ class SqliteEventStore final : public EventStore {
   const base::MonotonicTime opened_at_;
   const UnixMs opened_ms_;
   std::string set_aside_;
+  std::string loss_;
 
   // Of the store's thread, once it runs.
+  std::unique_ptr<LogKeeper> keeper_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<EventTables> tables_;
   absl::Status failed_;  // not OK: for good

@@ -8,10 +8,12 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "base/testing/eventually.h"
 #include "base/testing/temp_dir.h"
+#include "gateway/store/sqlite/events_folder.h"
 #include "gateway/store/testing/event_store_contract.h"
 
 namespace mayfly::gateway {
@@ -158,6 +160,30 @@ TEST_F(SqliteEventStoreTest, SetsADamagedFileAsideAndSaysWhere) {
   EXPECT_TRUE(Accept(**store, Event("a")).ok());
 }
 
+TEST_F(SqliteEventStoreTest, IsItsOwnersAloneAlsoIfItWasNot) {
+  const auto modes = [](const std::string& folder) {
+    std::set<int> found;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      found.insert(static_cast<int>(entry.status().permissions()));
+    return found;
+  };
+  const std::string folder = folder_ / "a/b";
+  for (int round = 0; round < 2; ++round) {
+    auto store = OpenEventsFolder(folder, "--events", clock_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    EXPECT_EQ(modes(folder), std::set<int>{0600}) << "the log of SQLite, too";
+    EXPECT_EQ(modes(folder_ / "a"), std::set<int>{0700});
+    store->reset();
+    // As it was made before.
+    std::filesystem::permissions(folder + "/events.db", std::filesystem::perms{0644});
+  }
+  base::WriteFile(folder_ / "file", "");
+  const auto refused = OpenEventsFolder(folder_ / "file/x", "--events", clock_);
+  EXPECT_EQ(refused.status().message(),
+            absl::StrCat("cannot make the folder ", folder_ / "file",
+                         " for events (File exists): choose another with --events"));
+}
+
 TEST_F(SqliteEventStoreTest, LeavesAFileOfAnotherFormatAlone) {
   const std::string path = folder_ / "events.db";
   ASSERT_TRUE(Accept(**Open(path), Event("a")).ok());
@@ -179,6 +205,33 @@ TEST_F(SqliteEventStoreTest, RefusesAFileThatAnotherProcessHas) {
   const auto second = Open(path);
   ASSERT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
   EXPECT_THAT(std::string(second.status().message()), testing::HasSubstr("in use by another process"));
+}
+
+TEST_F(SqliteEventStoreTest, SaysWhatToDoIfItCannotBeOpened) {
+  std::filesystem::create_directories(folder_ / "a/events.db");
+  const absl::Status folder = Open(folder_ / "a/events.db").status();
+  EXPECT_THAT(
+      std::string(folder.message()),
+      testing::AllOf(testing::StartsWith(
+                         absl::StrCat("the event store ", folder_ / "a/events.db", " cannot be opened (")),
+                     testing::EndsWith("): it is a folder: move that away, or choose another folder with "
+                                       "--data")));
+  const std::string disk = folder_ / "disk";
+  std::filesystem::create_directories(disk);
+  if (::geteuid() != 0 || ::mount("mayfly", disk.c_str(), "tmpfs", 0, "size=64k") != 0)
+    GTEST_SKIP() << "needs to mount a small disk";
+  {
+    std::ofstream(disk + "/full", std::ios::binary) << std::string(std::size_t{1} << 20, 'f');
+  }
+  const absl::Status full = Open(disk + "/events.db").status();
+  EXPECT_THAT(std::string(full.message()),
+              testing::HasSubstr("): free disk space, or choose another folder"));
+  ASSERT_EQ(::mount("mayfly", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "size=64k"), 0);
+  const absl::Status read_only = Open(disk + "/events.db").status();
+  EXPECT_THAT(std::string(read_only.message()),
+              testing::AllOf(testing::HasSubstr("Read-only file system"),
+                             testing::HasSubstr("see to it that its folder can be written to")));
+  ::umount(disk.c_str());
 }
 
 // A disk of 40 MiB, if this process may mount one.

@@ -6,7 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
 #include <set>
 #include <string>
@@ -279,6 +281,31 @@ TEST_P(EventStoreContract, TellsWhichTriggerHasEventsDueAfterARedrive) {
   std::future<TriggerKey> key = told.get_future();
   ASSERT_EQ(key.wait_for(std::chrono::seconds(10)), std::future_status::ready);
   EXPECT_EQ(key.get(), letter.trigger);
+}
+
+TEST_P(EventStoreContract, AcceptsWhatComesNextWithTheOutcomeAndSaysThatItIsDue) {
+  std::promise<TriggerKey> due;
+  std::atomic<bool> told{false};
+  store().OnDue([&](const TriggerKey& key) {
+    if (key.function == "default/audit" && !told.exchange(true)) due.set_value(key);
+  });
+  ASSERT_TRUE(Accept(Event("a")).ok());
+  const LeaseBatch batch = Lease();
+  ASSERT_EQ(batch.events.size(), 1u);
+  EventOutcome outcome;
+  outcome.record = batch.events[0].record;
+  outcome.attempts = 1;
+  outcome.next.push_back(Event("a.1", "", {"default/audit", "_destinations"}));
+  ASSERT_TRUE(Finish(outcome).ok());
+  EXPECT_EQ(due.get_future().get().trigger, "_destinations");
+  EXPECT_THAT(Ids(Lease(100, {"default/audit", "_destinations"})), testing::ElementsAre("a.1"));
+  EXPECT_EQ(Counts().accepted, 2u);
+  EXPECT_EQ(Counts().settled, 1u);
+  // Once more, as after a lost answer: it is not leased any more, so that nothing comes of it.
+  outcome.next[0] = Event("a.2", "", {"default/audit", "_destinations"});
+  ASSERT_TRUE(Finish(outcome).ok());
+  EXPECT_EQ(Counts().accepted, 2u);
+  store().OnDue([](const TriggerKey&) {});
 }
 
 TEST_P(EventStoreContract, ParksADeadLetterOfASourceOnce) {

@@ -26,6 +26,7 @@ class FakeGatewayLink final : public GatewayLink {
       ++updates_;
       for (const v1::FunctionRoute& route : update.upsert()) routes_[route.function()] = route;
       for (const std::string& function : update.remove()) routes_.erase(function);
+      if (update.has_standby()) standby_ = update.standby();
       confirm = confirm_at_once_;
     }
     if (confirm) Confirm();
@@ -75,6 +76,13 @@ class FakeGatewayLink final : public GatewayLink {
     if (found == routes_.end()) return std::nullopt;
     return found->second;
   }
+  // The addresses of what stands by.
+  std::vector<std::string> Standby() const {
+    std::lock_guard lock(mutex_);
+    std::vector<std::string> addresses;
+    for (const v1::StandbyReplica& replica : standby_.replicas()) addresses.push_back(replica.address());
+    return addresses;
+  }
   std::uint64_t version() const {
     std::lock_guard lock(mutex_);
     return version_;
@@ -114,6 +122,7 @@ class FakeGatewayLink final : public GatewayLink {
   mutable std::mutex mutex_;
   // All guarded by mutex_:
   std::map<std::string, v1::FunctionRoute> routes_;
+  v1::Standby standby_;
   std::uint64_t version_ = 0;
   std::uint64_t epoch_ = 0;
   bool open_ = false;

@@ -47,12 +47,33 @@ class FakeCluster final : public Cluster {
     }
     Changed(key);
   }
+  // Makes or changes a Secret of the namespace "default"; nobody is told.
+  void SetSecret(const std::string& name, SecretData data) {
+    std::lock_guard lock(mutex_);
+    secrets_[name] = std::move(data);
+  }
+  void RemoveSecret(const std::string& name) {
+    std::lock_guard lock(mutex_);
+    secrets_.erase(name);
+  }
   // Adds a replica that nobody asked for, as an operator finds them after a restart.
   void AddReplica(Replica replica) {
     const std::string key = replica.function;
     {
       std::lock_guard lock(mutex_);
       replicas_[replica.name] = std::move(replica);
+    }
+    Changed(key);
+  }
+  // A replica is no longer there, and nobody deleted it.
+  void Vanish(const std::string& name) {
+    std::string key;
+    {
+      std::lock_guard lock(mutex_);
+      const auto found = replicas_.find(name);
+      if (found == replicas_.end()) return;
+      key = found->second.function;
+      replicas_.erase(found);
     }
     Changed(key);
   }
@@ -120,6 +141,7 @@ class FakeCluster final : public Cluster {
     std::lock_guard lock(mutex_);
     return std::any_of(events_.begin(), events_.end(), [&](auto& event) { return event.reason == reason; });
   }
+  int secret_reads() const { return Count(secret_reads_); }
   int created() const { return Count(created_); }
   int deleted() const { return Count(deleted_); }
   int status_writes() const { return Count(status_writes_); }
@@ -151,6 +173,15 @@ class FakeCluster final : public Cluster {
     if (absl::Status failed = FailLocked("GetFunction"); !failed.ok()) return failed;
     const auto found = functions_.find(function);
     if (found == functions_.end()) return absl::NotFoundError("no function " + function);
+    return found->second;
+  }
+  absl::StatusOr<SecretData> GetSecret(const std::string& space, const std::string& name) const override {
+    std::lock_guard lock(mutex_);
+    ++secret_reads_;
+    if (absl::Status failed = FailLocked("GetSecret"); !failed.ok()) return failed;
+    const auto found = secrets_.find(name);
+    if (space != "default" || found == secrets_.end())
+      return absl::NotFoundError("there is no Secret " + name + " in namespace " + space);
     return found->second;
   }
   std::vector<Replica> Replicas(const std::string& function) const override {
@@ -233,11 +264,13 @@ class FakeCluster final : public Cluster {
   // All guarded by mutex_:
   std::map<std::string, FunctionObject> functions_;
   std::map<std::string, Replica> replicas_;
+  std::map<std::string, SecretData> secrets_;
   std::map<std::string, FunctionStatus> statuses_;
   std::vector<EventRecord> events_;
   std::function<absl::Status(const std::string&)> fail_;
   bool run_at_once_ = false;
   int names_ = 0;
+  mutable int secret_reads_ = 0;
   int created_ = 0;
   int deleted_ = 0;
   int status_writes_ = 0;

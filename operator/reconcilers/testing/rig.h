@@ -10,6 +10,7 @@
 #include "operator/control/testing/fake_gateway_link.h"
 #include "operator/control/testing/fake_replica_client.h"
 #include "operator/controller/testing/fake_cluster.h"
+#include "operator/controller/testing/fake_replica_pool.h"
 #include "operator/reconcilers/function_reconciler.h"
 
 namespace mayfly::op {
@@ -21,6 +22,7 @@ class Rig {
   explicit Rig(int concurrency = 10) : concurrency_(concurrency) {
     link_.OnReport([this](const v1::GatewayReport& report) {
       for (const std::string& key : scaler_.Observe(report)) queue_.Add(key);
+      for (const std::string& key : triggers_.Observe(report)) queue_.Add(key);
       for (const Meter::Due& due : meter_.Observe(report)) {
         queue_.AddAfter(due.function, due.at - clock_.Now());
       }
@@ -118,10 +120,12 @@ class Rig {
   base::FakeClock clock_;
   base::Metrics metrics_;
   FakeCluster cluster_;
+  FakeReplicaPool pool_{cluster_};  // empty, and as if there were none
   FakeGatewayLink link_;
   FakeReplicaClient client_;
   WorkQueue queue_{clock_};
   Scaler scaler_{clock_, metrics_, ScalingRules()};
+  TriggerHealth triggers_;
   Meter meter_{clock_};
   RouteTable routes_{link_, 1, [this](const std::string& key) { queue_.Add(key); }};
   Executor loads_{"load", 4, 1000};
@@ -131,16 +135,19 @@ class Rig {
                                   .replicas = client_,
                                   .routes = routes_,
                                   .scaler = scaler_,
+                                  .triggers = triggers_,
                                   .meter = meter_,
                                   .queue = queue_,
                                   .loads = loads_,
                                   .drains = drains_,
                                   .probes = probes_,
                                   .clock = clock_,
-                                  .metrics = metrics_},
+                                  .metrics = metrics_,
+                                  .pool = &pool_},
                                  {.base_url = "http://127.0.0.1:8080"}};
-  Controller controller_{"op", queue_, metrics_, clock_,
-                         [this](const std::string& key) { return reconciler_.Reconcile(key); }};
+  Controller controller_{"op",   "function",
+                         queue_, metrics_,
+                         clock_, [this](const std::string& key) { return reconciler_.Reconcile(key); }};
 };
 
 }  // namespace mayfly::op

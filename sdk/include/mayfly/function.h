@@ -16,8 +16,8 @@
  * may call.
  *  7. A process serves one invocation at a time. Threads that a handler starts must not touch the event or
  * the response after handle has returned.
- *  8. Past the deadline the process is killed, with all its descendants, and so it is once its client has gone: there
- * is no cancellation to handle.
+ *  8. Past the deadline the process is killed, with all its descendants, and so it is once its client is known to have
+ * gone: there is no cancellation to handle.
  *
  * A process lives like this:
  *

@@ -10,8 +10,9 @@ import time
 from cluster import wait
 from cluster.testing import has_condition
 from e2e.case import PROBE
-from e2e.release import HELLO, Release
+from e2e.release import HELLO, Release, get
 from harness.figures import median
+from harness.pooled_part import pooled
 
 FUNCTIONS = 1_000
 STARTS = 10
@@ -78,6 +79,7 @@ def reconcile(installed, figures):
 def restart(installed, figures):
     """(c) every operator killed under load: what clients noticed."""
     installed.serve("steady", scaling="{minReplicas: 1}")
+    await_answer(installed, "/steady")
     with Driver(f"http://{installed.gateway}/steady", 30) as driver:
         installed.kubectl("delete", "pods", "--selector", "app.kubernetes.io/component=operator", "--grace-period=0", "--force")
         installed.await_ready("operator")
@@ -89,6 +91,7 @@ def restart(installed, figures):
 def outage(installed, figures):
     """(d) the API server away for 60 s under load: what clients noticed."""
     installed.serve("alone", scaling="{minReplicas: 1}")
+    await_answer(installed, "/alone")
     with Driver(f"http://{installed.gateway}/alone", OUTAGE_SECONDS + 15) as driver:
         installed.cluster.control_plane.kill_daemon("kube-apiserver")
         try:
@@ -109,15 +112,20 @@ def watch(root, figures):
     figures.add("cache_mb_10000_pods", measured["cache_mb"], "MB")
 
 
-PARTS = {"start": start, "reconcile": reconcile, "restart": restart, "outage": outage}
+PARTS = {"start": start, "pooled": pooled, "reconcile": reconcile, "restart": restart, "outage": outage}
 FIGURES = ["apply_to_ready_over_pod_start", "reconcile_1000_s", "operator_rss_mb_1000", "watch_lag_p99_ms",
-           "operator_restart_failed_requests", "apiserver_outage_failed_requests"]
+           "pooled_cold_p50_ms", "pooled_cold_p95_ms", "pooled_cold_p99_ms", "operator_restart_failed_requests", "apiserver_outage_failed_requests"]
 
 
 def scale_operators(installed, replicas):
     installed.kubectl("scale", "deployment", "mayfly-operator", f"--replicas={replicas}")
     selector = "app.kubernetes.io/component=operator"
     wait.until(lambda: len(installed.pods(selector)) == replicas, 60, f"{replicas} operators run")
+
+
+def await_answer(installed, path):
+    """Until a replica serves: none can be started while what starts it is away."""
+    wait.until(lambda: get(installed.gateway, path)[0] == 200, 60, f"{path} answers", every=0.1)
 
 
 def hello(name):

@@ -1,4 +1,4 @@
-#include "gateway/http/port_holder.h"
+#include "base/port_holder.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include <sstream>
 #include <vector>
 
-namespace mayfly::gateway {
+namespace mayfly::base {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,9 +30,8 @@ void AddListeners(const char* table, std::uint16_t port, std::set<std::string>* 
   }
 }
 
-}  // namespace
-
-std::string DescribePortHolder(std::uint16_t port) {
+// "process 4711 (nginx)", or "" if it cannot be found.
+std::string FindHolder(std::uint16_t port) {
   std::set<std::string> inodes;
   AddListeners("/proc/net/tcp", port, &inodes);
   AddListeners("/proc/net/tcp6", port, &inodes);
@@ -55,4 +54,13 @@ std::string DescribePortHolder(std::uint16_t port) {
   return {};
 }
 
-}  // namespace mayfly::gateway
+}  // namespace
+
+std::string DescribePortHolder(std::uint16_t port) {
+  const std::string holder = FindHolder(port);
+  if (holder.empty())
+    return "a process that this user may not see holds the port; stop that one, or choose another port";
+  return fmt::format("{} holds the port; stop it, or choose another port", holder);
+}
+
+}  // namespace mayfly::base
