@@ -9,9 +9,11 @@
 #include "operator/api/time_zone.h"
 
 namespace mayfly::op {
-v1::CronTrigger ReadCron(const YamlNode& node, const std::string& path, MistakeList& mistakes) {
+
+void ReadCron(const YamlNode& node, const std::string& path, MistakeList& mistakes,
+              v1::EventTrigger* trigger) {
   FieldReader reader(node, path, mistakes);
-  v1::CronTrigger cron;
+  v1::CronTrigger& cron = *trigger->mutable_cron();
   std::string text;
   if (reader.Text("schedule", text)) {
     const absl::Status wrong = base::CronSchedule::Parse(text).status();
@@ -38,7 +40,6 @@ v1::CronTrigger ReadCron(const YamlNode& node, const std::string& path, MistakeL
   if (reader.Duration("jitter", kCronJitter, jitter))
     cron.set_jitter_ms(static_cast<std::uint32_t>(jitter.count()));
   reader.Finish();
-  return cron;
 }
 
 }  // namespace mayfly::op

@@ -8,7 +8,8 @@
 
 namespace mayfly::op {
 
-// `path` is the field's own. What is wrong goes to `mistakes`.
-v1::CronTrigger ReadCron(const YamlNode& node, const std::string& path, MistakeList& mistakes);
+// `path` is the field's own. What is wrong goes to `mistakes`. Sets cron of `trigger`.
+void ReadCron(const YamlNode& node, const std::string& path, MistakeList& mistakes,
+              v1::EventTrigger* trigger);
 
 }  // namespace mayfly::op

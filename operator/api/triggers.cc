@@ -7,6 +7,8 @@
 #include <array>
 #include <map>
 #include <set>
+#include <string_view>
+#include <utility>
 
 #include "operator/api/cron_trigger.h"
 #include "operator/api/event_policy.h"
@@ -26,6 +28,26 @@ namespace {
 constexpr std::array<std::string_view, 8> kNotServed = {"amqp", "imap",        "mqtt",  "mysql",
                                                         "nfs",  "objectStore", "redis", "sqs"};
 
+using Reader = void (*)(const YamlNode& node, const std::string& path, MistakeList& mistakes,
+                        v1::EventTrigger* trigger);
+
+// Kinds of sources of which an EventTrigger is all, in the order of their names.
+constexpr std::array<std::pair<std::string_view, Reader>, 4> kKinds = {
+    {{"cron", ReadCron}, {"kafka", ReadKafka}, {"nats", ReadNats}, {"postgres", ReadPostgres}}};
+
+bool IsOfAKind(std::string_view field) {
+  return std::any_of(kKinds.begin(), kKinds.end(), [&](const auto& kind) { return kind.first == field; });
+}
+
+// "cron, http, kafka or webhook"
+std::string Served() {
+  std::set<std::string_view> served = {"http", "webhook"};
+  for (const auto& [kind, read] : kKinds) served.insert(kind);
+  const std::string_view last = *served.rbegin();
+  served.erase(last);
+  return fmt::format("{} or {}", fmt::join(served, ", "), last);
+}
+
 Trigger ReadTrigger(const YamlNode& node, const std::string& path, const Retry& retry,
                     MistakeList& mistakes) {
   FieldReader reader(node, path, mistakes);
@@ -41,47 +63,29 @@ Trigger ReadTrigger(const YamlNode& node, const std::string& path, const Retry& 
     kinds.emplace_back("http");
     trigger.http = ReadHttp(*http, reader.PathOf("http"), mistakes);
   }
-  if (const YamlNode* cron = reader.Find("cron")) {
-    kinds.emplace_back("cron");
+  for (const auto& [kind, read] : kKinds) {
+    const YamlNode* const source = reader.Find(kind);
+    if (source == nullptr) continue;
+    kinds.emplace_back(kind);
     EventTrigger& event = trigger.event.emplace();
     event.message.set_name(trigger.name);
-    *event.message.mutable_cron() = ReadCron(*cron, reader.PathOf("cron"), mistakes);
-  }
-  if (const YamlNode* nats = reader.Find("nats")) {
-    kinds.emplace_back("nats");
-    EventTrigger& event = trigger.event.emplace();
-    event.message.set_name(trigger.name);
-    ReadNats(*nats, reader.PathOf("nats"), mistakes, &event.message);
-  }
-  if (const YamlNode* kafka = reader.Find("kafka")) {
-    kinds.emplace_back("kafka");
-    EventTrigger& event = trigger.event.emplace();
-    event.message.set_name(trigger.name);
-    ReadKafka(*kafka, reader.PathOf("kafka"), mistakes, &event.message);
-  }
-  if (const YamlNode* postgres = reader.Find("postgres")) {
-    kinds.emplace_back("postgres");
-    EventTrigger& event = trigger.event.emplace();
-    event.message.set_name(trigger.name);
-    ReadPostgres(*postgres, reader.PathOf("postgres"), mistakes, &event.message);
+    read(*source, reader.PathOf(kind), mistakes, &event.message);
   }
   if (const YamlNode* webhook = reader.Find("webhook")) {
     kinds.emplace_back("webhook");
     ReadWebhook(*webhook, reader.PathOf("webhook"), mistakes, &trigger);
   }
   for (const std::string_view kind : kNotServed) {
-    const bool given =
-        reader.Refuse(kind, fmt::format("triggers of kind {} are not served by this version "
-                                        "of Mayfly; use cron, http, kafka, nats, postgres or webhook",
-                                        kind));
+    const bool given = reader.Refuse(kind, fmt::format("triggers of kind {} are not served by this version "
+                                                       "of Mayfly; use {}",
+                                                       kind, Served()));
     if (given) kinds.emplace_back(kind);
   }
   if (reader.is_map() && kinds.empty()) {
     const auto& entries = node.entries;
     const bool only_known = std::all_of(entries.begin(), entries.end(), [](const YamlEntry& entry) {
       const std::string& key = entry.key.scalar;
-      return key == "name" || key == "http" || key == "cron" || key == "kafka" || key == "nats" ||
-             key == "postgres" || key == "webhook" || IsEventPolicy(key);
+      return key == "name" || key == "http" || key == "webhook" || IsOfAKind(key) || IsEventPolicy(key);
     });
     // A kind of a newer version is not passed over: its events would be lost without a word.
     if (only_known || mistakes.unknown_fields() == UnknownFields::kIgnore)

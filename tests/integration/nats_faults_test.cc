@@ -1,238 +1,60 @@
-// A whole `mayfly up` with a trigger of a real NATS, while parts of it are killed. The ledger is what the function has
-// seen; the consumer at the server is what was acknowledged.
-#include <gmock/gmock.h>
+// The faults of sources with a real NATS.
 #include <gtest/gtest.h>
 
-#include <csignal>
-#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
-#include "base/testing/eventually.h"
-#include "base/testing/temp_dir.h"
-#include "tests/integration/kept_events.h"
-#include "tests/integration/ledger.h"
-#include "tests/integration/running_mayfly.h"
+#include "tests/integration/source_faults.h"
 #include "tests/servers/nats_test_server.h"
 
-namespace mayfly {
+namespace mayfly::testing {
 namespace {
-
-using namespace std::chrono_literals;
-using base::Eventually;
-using ::testing::HasSubstr;
-using testing::Ledger;
-using testing::NatsTestServer;
-using ::testing::Not;
-using testing::RunMayfly;
-using testing::RunningMayfly;
-namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-constexpr auto kWithin = 60s;
 
 std::string Users(const std::string& password) {
   return absl::StrCat("authorization { users: [ {user: test, password: test}, {user: ada, password: \"",
                       password, "\"} ] }\n");
 }
 
-class NatsFaultsTest : public testing::KeptEventsTest {
- protected:
-  NatsFaultsTest() : server_(Users("first-pa55word")) {
+class NatsFaultsRig {
+ public:
+  static constexpr char kKind[] = "nats";
+  static constexpr char kRevoked[] = "Authorization Violation";
+  static constexpr char kUser[] = "ada";
+  static constexpr char kPassword[] = "first-pa55word";
+  static constexpr std::chrono::seconds kLease{2};
+  // It writes down what its consumers have acknowledged some time later.
+  static constexpr bool kServerForgets = true;
+  static constexpr bool kKeepsPlace = true;
+
+  NatsFaultsRig() : server_(Users(kPassword)) {
     server_.SetUser("test", "test");
     server_.MakeStream("ORDERS", "orders.>");
-    fs::create_directories(temp_ / "f");
-    fs::copy_file(fs::path(MAYFLY_TEST_MODULE_DIR) / "reports.so", temp_ / "f/reports.so");
-    WriteSecret("first-pa55word");
-    base::WriteFile(
-        temp_ / "f/orders.yaml",
-        absl::StrCat("apiVersion: mayfly.dev/v1alpha1\nkind: Function\nmetadata: {name: orders}\nspec:\n"
-                     "  artifact: {path: reports.so}\n  config: {port: ",
-                     ledger_.port(),
-                     "}\n  concurrency: 8\n  scaling: {maxReplicas: 1}\n"
-                     "  retry: {maxAttempts: 2, minBackoff: 20ms, maxBackoff: 50ms}\n  triggers:\n"
-                     "  - name: queue\n    nats: {servers: ['",
-                     server_.url(), "'], stream: ORDERS, ackWait: 2s, credentials: {secretName: login}}\n"));
   }
-
-  void WriteSecret(const std::string& password) {
-    base::WriteFile(
-        temp_ / "f/login.yaml",
-        absl::StrCat(
-            "apiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {username: ada, password: ",
-            password, "}\n"));
+  std::string Trigger() const {
+    return absl::StrCat("nats: {servers: ['", server_.url(),
+                        "'], stream: ORDERS, ackWait: 2s, credentials: {secretName: login}}");
   }
   void Publish(int count) {
     for (int i = 0; i < count; ++i) server_.Publish("orders.new", absl::StrCat("o", published_++));
   }
-  // Every message that was published was done by the function, and is acknowledged.
-  bool AwaitAll() {
-    return Eventually([&] { return ledger_.Done().size() == static_cast<std::size_t>(published_); },
-                      kWithin) &&
-           Eventually(
-               [&] {
-                 const Json info = Consumer();
-                 return info.value("num_pending", -1) == 0 && info.value("num_ack_pending", -1) == 0;
-               },
-               kWithin);
+  static bool IsNumber(std::string_view body, int number) { return body == absl::StrCat("o", number); }
+  int Acknowledged() {
+    const auto info = nlohmann::json::parse(
+        server_.Ask("$JS.API.CONSUMER.INFO.ORDERS.mayfly_default_orders_queue", ""), nullptr, false);
+    return published_ - info.value("num_pending", published_) - info.value("num_ack_pending", 0);
   }
-  Json Consumer() {
-    return Json::parse(server_.Ask("$JS.API.CONSUMER.INFO.ORDERS.mayfly_default_orders_queue", ""), nullptr,
-                       false);
-  }
-  int Duplicates() const {
-    int duplicates = 0;
-    for (const auto& [body, count] : ledger_.Done()) duplicates += count - 1;
-    return duplicates;
-  }
-  std::string Condition() {
-    const Json function = Json::parse(Run({"get", "orders", "-o", "json"}), nullptr, false);
-    for (const Json& each : function["status"]["conditions"]) {
-      if (each["type"] == "TriggersReady")
-        return absl::StrCat(std::string(each["status"]), " ", std::string(each["message"]));
-    }
-    return "";
-  }
-  // accepted = settled + dead-lettered + pending
-  void ExpectConservation() {
-    EXPECT_TRUE(Eventually([&] { return Sum().value("pending", -1) == 0; }, kWithin)) << Sum().dump();
-    const Json sum = Sum();
-    EXPECT_EQ(sum.value("accepted", -1),
-              sum.value("settled", 0) + sum.value("dead", 0) + sum.value("pending", 0))
-        << sum.dump();
-  }
-  Json Sum() {
-    const Json sums = Json::parse(Run({"events", "--json"}), nullptr, false);
-    for (const Json& each : sums["sums"]) {
-      if (each["trigger"] == "queue") return each;
-    }
-    return Json::object();
-  }
-  Ledger ledger_;
+  void Kill() { server_.process().Kill(); }
+  void Start() { ASSERT_TRUE(server_.process().Start().ok()); }
+  void ChangePassword(const std::string& password) { server_.Configure(Users(password)); }
+
+ private:
   NatsTestServer server_;
   int published_ = 0;
 };
 
-TEST_F(NatsFaultsTest, NothingIsLostWhenTheGatewayIsKilled) {
-  constexpr int kKills = 3;
-  constexpr int kEvents = 400;
-  Publish(kEvents);
-  for (int kill = 1; kill <= kKills; ++kill) {
-    const auto up = Up();
-    const std::size_t until = static_cast<std::size_t>(kEvents * kill / (kKills + 1));
-    ASSERT_TRUE(Eventually([&] { return ledger_.Done().size() >= until; }, kWithin)) << ledger_.Done().size();
-    up->Signal(SIGKILL);
-    up->Wait();
-  }
-  const auto up = Up();
-  EXPECT_TRUE(AwaitAll()) << ledger_.Done().size() << " of " << published_ << " done; " << Consumer().dump();
-  ExpectConservation();
-  // What was in flight, or whose acknowledgement was on its way.
-  EXPECT_LE(Duplicates(), 100 * kKills);
-  std::cout << "  " << kKills << " kills, " << published_ << " events, " << Duplicates()
-            << " of them done twice\n";
-}
-
-TEST_F(NatsFaultsTest, NothingIsAcknowledgedBeforeItsOutcome) {
-  ledger_.Decide([](const Ledger::Entry&) { return Ledger::Verdict::kHold; });
-  Publish(8);
-  {
-    const auto up = Up();
-    ASSERT_TRUE(Eventually([&] { return ledger_.held() == 8; }, kWithin)) << ledger_.held();
-    EXPECT_EQ(Consumer().value("num_ack_pending", -1), 8);
-    up->Signal(SIGKILL);
-    up->Wait();
-  }
-  EXPECT_EQ(Consumer().value("num_ack_pending", -1), 8);
-  ledger_.Decide(nullptr);
-  const auto up = Up();
-  EXPECT_TRUE(AwaitAll()) << Consumer().dump();
-  EXPECT_EQ(Duplicates(), 0) << "what a dead gateway had was not done";
-}
-
-TEST_F(NatsFaultsTest, WhatAKilledRuntimeHadIsTriedAgain) {
-  ledger_.Decide([](const Ledger::Entry&) { return Ledger::Verdict::kHold; });
-  Publish(8);
-  const auto up = Up();
-  ASSERT_TRUE(Eventually([&] { return ledger_.held() == 8; }, kWithin)) << ledger_.held();
-  ledger_.Decide(nullptr);
-  const std::vector<pid_t> runtimes = testing::PidsWith(temp_ / "run");
-  int killed = 0;
-  for (const pid_t pid : runtimes) {
-    std::error_code error;
-    if (fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error).filename() != "mayfly-runtime" || error)
-      continue;
-    ::kill(pid, SIGKILL);
-    ++killed;
-  }
-  ASSERT_GE(killed, 1);
-  EXPECT_TRUE(AwaitAll()) << Consumer().dump();
-  EXPECT_EQ(Duplicates(), 0) << "none of them had its outcome";
-  ExpectConservation();
-}
-
-TEST_F(NatsFaultsTest, AHandlerThatTakesLongerThanAckWaitRunsOnce) {
-  ledger_.Decide([](const Ledger::Entry&) { return Ledger::Verdict::kHold; });
-  Publish(4);
-  const auto up = Up();
-  ASSERT_TRUE(Eventually([&] { return ledger_.held() == 4; }, kWithin));
-  EXPECT_FALSE(Eventually([&] { return ledger_.entries().size() > 4; }, 6s)) << "three times ackWait";
-  ledger_.Release();
-  EXPECT_TRUE(AwaitAll());
-  EXPECT_EQ(ledger_.entries().size(), 4u);
-}
-
-TEST_F(NatsFaultsTest, AServerThatIsAwayIsSaidAndComesBack) {
-  const auto up = Up();
-  Publish(30);
-  ASSERT_TRUE(Eventually([&] { return ledger_.Done().size() >= 10; }, kWithin));
-  server_.process().Kill();
-  EXPECT_TRUE(Eventually([&] { return Condition().starts_with("False trigger queue: nats: "); }, kWithin))
-      << Condition();
-  ASSERT_TRUE(server_.process().Start().ok());
-  EXPECT_TRUE(Eventually([&] { return Condition().starts_with("True"); }, kWithin)) << Condition();
-  Publish(30);
-  EXPECT_TRUE(AwaitAll()) << Consumer().dump();
-  ExpectConservation();
-}
-
-TEST_F(NatsFaultsTest, CredentialsThatAreRevokedAndReplacedTakeEffectByThemselves) {
-  const auto up = Up();
-  Publish(5);
-  ASSERT_TRUE(AwaitAll());
-  server_.Configure(Users("second-pa55word"));
-  EXPECT_TRUE(
-      Eventually([&] { return Condition().find("Authorization Violation") != std::string::npos; }, kWithin))
-      << Condition();
-  WriteSecret("second-pa55word");
-  EXPECT_TRUE(Eventually([&] { return Condition().starts_with("True"); }, kWithin)) << Condition();
-  Publish(5);
-  EXPECT_TRUE(AwaitAll());
-  for (const std::string& shown :
-       {up->out(), up->err(), Run({"get", "orders", "-o", "json"}), Run({"events", "--json"})})
-    EXPECT_THAT(shown, Not(HasSubstr("pa55word")));
-  fs::remove(temp_ / "f/login.yaml");
-  EXPECT_TRUE(
-      Eventually([&] { return Condition().find("there is no Secret login") != std::string::npos; }, kWithin))
-      << Condition();
-}
-
-TEST_F(NatsFaultsTest, APoisonEventIsADeadLetterAndTheOthersGoOn) {
-  ledger_.Decide([](const Ledger::Entry& entry) {
-    return entry.body == "o3" ? Ledger::Verdict::kFail : Ledger::Verdict::kDone;
-  });
-  const auto up = Up();
-  Publish(10);
-  ASSERT_TRUE(Eventually([&] { return ledger_.Done().size() == 9; }, kWithin));
-  const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
-  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, kWithin));
-  EXPECT_TRUE(Eventually([&] { return Consumer().value("num_ack_pending", -1) == 0; }, kWithin))
-      << Consumer().dump();
-  ExpectConservation();
-  ledger_.Decide(nullptr);
-  Run({"dlq", "redrive", std::string(letters()[0]["id"])});
-  EXPECT_TRUE(AwaitAll());
-}
+INSTANTIATE_TYPED_TEST_SUITE_P(Nats, SourceFaultsTest, NatsFaultsRig);
 
 }  // namespace
-}  // namespace mayfly
+}  // namespace mayfly::testing

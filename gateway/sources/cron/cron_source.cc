@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "base/stable_hash.h"
 
 namespace mayfly::gateway {
 namespace {
@@ -75,11 +76,8 @@ absl::Status CronSource::Start(EventSink& sink) {
 
 absl::Time CronSource::FiresAt(absl::Time instant) const {
   if (settings_.jitter_ms() == 0) return instant;
-  // FNV-1a: the same in every process.
-  std::uint64_t hash = 14695981039346656037u;
-  for (const char c :
-       absl::StrCat(context_.key.function, " ", context_.key.trigger, " ", absl::ToUnixSeconds(instant)))
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  const std::uint64_t hash = base::StableHash(
+      absl::StrCat(context_.key.function, " ", context_.key.trigger, " ", absl::ToUnixSeconds(instant)));
   return instant + absl::Milliseconds(static_cast<std::int64_t>(hash % settings_.jitter_ms()));
 }
 

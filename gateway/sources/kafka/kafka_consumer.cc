@@ -121,8 +121,7 @@ base::MonotonicTime KafkaConsumer::Turn(base::MonotonicTime now) {
   if (!again_.empty() && credits_ > 0) at(again_.front().at);
   if (!IsReady() && !quiet_) at(check_at_);
   if (IsReady() && !quiet_ && Waiting() > 0) at(count_at_);
-  if (told_backlog_ && *told_backlog_ != (IsReady() ? Backlog::Of(Waiting()) : Backlog::Unknown()))
-    at(told_backlog_at_ + 100ms);
+  if (const auto due = told_backlog_.Due(Told())) at(*due);
   return next;
 }
 

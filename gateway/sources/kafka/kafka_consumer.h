@@ -30,6 +30,7 @@
 #include "gateway/sources/kafka/kafka_client.h"
 #include "gateway/sources/kafka/kafka_progress.h"
 #include "gateway/sources/source.h"
+#include "gateway/sources/told_backlog.h"
 
 namespace mayfly::gateway {
 
@@ -113,6 +114,7 @@ class KafkaConsumer final : private KafkaListener {
   void Count(base::MonotonicTime now);
   bool IsReady() const;
   std::uint64_t Waiting() const;
+  Backlog Told() const;
   void TellBacklog(base::MonotonicTime now);
   void TellHealth();
   bool IsOver(base::MonotonicTime now) const;
@@ -170,8 +172,7 @@ class KafkaConsumer final : private KafkaListener {
   bool recount_ = false;
   base::MonotonicTime count_at_{};
   std::uint64_t others_ = 0;  // wait in partitions of other members
-  std::optional<Backlog> told_backlog_;
-  base::MonotonicTime told_backlog_at_{};
+  ToldBacklog told_backlog_;
   std::optional<absl::Status> told_health_;
 
   std::jthread thread_;  // last: it uses all of the above

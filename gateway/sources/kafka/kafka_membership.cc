@@ -27,7 +27,6 @@ constexpr auto kCommitAgain = 250ms;
 constexpr auto kCommitLost = 30s;
 constexpr auto kCheckEvery = 1s;
 constexpr auto kCountEvery = 2s;
-constexpr auto kTellBacklog = 100ms;
 
 bool IsRefusal(const absl::Status& status) { return !absl::IsUnavailable(status) && !status.ok(); }
 
@@ -324,13 +323,11 @@ std::uint64_t KafkaConsumer::Waiting() const {
   return waiting;
 }
 
+Backlog KafkaConsumer::Told() const { return IsReady() ? Backlog::Of(Waiting()) : Backlog::Unknown(); }
+
 void KafkaConsumer::TellBacklog(base::MonotonicTime now) {
-  const Backlog backlog = IsReady() ? Backlog::Of(Waiting()) : Backlog::Unknown();
-  if (told_backlog_ == backlog) return;
-  const bool urgent = !told_backlog_ || told_backlog_->kind != backlog.kind || told_backlog_->value == 0;
-  if (!urgent && now < told_backlog_at_ + kTellBacklog) return;
-  told_backlog_ = backlog;
-  told_backlog_at_ = now;
+  const Backlog backlog = Told();
+  if (!told_backlog_.Take(backlog, now)) return;
   const std::lock_guard lock(sink_mutex_);
   if (sink_ != nullptr) sink_->SetBacklog(backlog);
 }

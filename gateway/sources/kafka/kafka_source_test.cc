@@ -97,22 +97,7 @@ namespace {
 // Beyond the contract.
 class KafkaSourceTest : public ::testing::Test {
  protected:
-  // The first event that comes.
-  SourceEvent First() {
-    TestGateway gateway(rig_.factory(), rig_.Trigger());
-    const std::vector<SourceEvent> events = gateway.Await(1);
-    EXPECT_EQ(events.size(), 1u) << gateway.Said();
-    if (events.empty()) return {};
-    gateway.Settle(events[0]);
-    gateway.Stop();
-    return events[0];
-  }
-  static std::string Attribute(const SourceEvent& event, const std::string& name) {
-    for (const v1::Pair& pair : event.event.attributes()) {
-      if (pair.name() == name) return pair.value();
-    }
-    return "";
-  }
+  SourceEvent First() { return FirstEvent(rig_.factory(), rig_.Trigger()); }
   std::int64_t Committed(int partition = 0) {
     return rig_.server().Committed(rig_.group(), rig_.topic(), partition);
   }
@@ -140,11 +125,11 @@ TEST_F(KafkaSourceTest, BringsARecordAsAnEvent) {
   EXPECT_EQ(event.event.time().substr(0, 2), "20");
   EXPECT_EQ(event.body, "hello");
   EXPECT_EQ(event.lane, rig_.topic() + "/0/ada");
-  EXPECT_EQ(Attribute(event, "kafkatopic"), rig_.topic());
-  EXPECT_EQ(Attribute(event, "kafkapartition"), "0");
-  EXPECT_EQ(Attribute(event, "kafkaoffset"), "0");
-  EXPECT_EQ(Attribute(event, "partitionkey"), "ada");
-  EXPECT_THAT(Attribute(event, "kafkaheaders"), HasSubstr(R"("X-Shop":"7")"));
+  EXPECT_EQ(AttributeOf(event, "kafkatopic"), rig_.topic());
+  EXPECT_EQ(AttributeOf(event, "kafkapartition"), "0");
+  EXPECT_EQ(AttributeOf(event, "kafkaoffset"), "0");
+  EXPECT_EQ(AttributeOf(event, "partitionkey"), "ada");
+  EXPECT_THAT(AttributeOf(event, "kafkaheaders"), HasSubstr(R"("X-Shop":"7")"));
 }
 
 TEST_F(KafkaSourceTest, BringsARecordWithoutAKeyInNoLane) {
@@ -169,8 +154,8 @@ TEST_F(KafkaSourceTest, BringsACloudEventOfHeaders) {
   EXPECT_EQ(event.event.type(), "order%20placed") << "nothing is escaped";
   EXPECT_EQ(event.event.data_content_type(), "application/json");
   EXPECT_EQ(event.body, R"({"n":1})");
-  EXPECT_EQ(Attribute(event, "tenant"), "blue");
-  EXPECT_EQ(Attribute(event, "kafkaoffset"), "0");
+  EXPECT_EQ(AttributeOf(event, "tenant"), "blue");
+  EXPECT_EQ(AttributeOf(event, "kafkaoffset"), "0");
 }
 
 TEST_F(KafkaSourceTest, BringsACloudEventOfJson) {

@@ -115,7 +115,8 @@ natsStatus OnSign(char** error, unsigned char** signature, int* length, const ch
   const absl::StatusOr<std::string> seed = settings->creds.empty()
                                                ? absl::StatusOr<std::string>(settings->nkey_seed)
                                                : NatsSeedOf(settings->creds);
-  absl::StatusOr<std::string> made = seed.ok() ? NatsSign(*seed, nonce == nullptr ? "" : nonce) : seed.status();
+  absl::StatusOr<std::string> made =
+      seed.ok() ? NatsSign(*seed, nonce == nullptr ? "" : nonce) : seed.status();
   if (!made.ok()) {
     *error = ::strdup(std::string(made.status().message()).c_str());
     return NATS_ERR;

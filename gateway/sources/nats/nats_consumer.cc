@@ -19,7 +19,6 @@ constexpr auto kExpires = 120s;
 constexpr auto kHeartbeat = 15s;
 constexpr auto kLost = 2 * kHeartbeat + 1s;
 constexpr auto kPoll = 2s;
-constexpr auto kTellBacklog = 100ms;
 constexpr auto kPause = 250ms;
 constexpr auto kFirstRefusal = 250ms;
 constexpr auto kLongestRefusal = 10s;
@@ -427,8 +426,7 @@ std::optional<base::MonotonicTime> NatsConsumer::Turn(base::MonotonicTime now) {
     wire_->Drain(subscription_);
   }
   TellBacklog(now);
-  if (told_backlog_ && *told_backlog_ != (ready_ ? Backlog::Of(Waiting()) : Backlog::Unknown()))
-    Earliest(next, told_backlog_at_ + kTellBacklog);
+  if (const auto due = told_backlog_.Due(Told())) Earliest(next, *due);
   EndIfDone();
   return next;
 }
@@ -451,13 +449,11 @@ void NatsConsumer::EndIfDone() {
 
 std::uint64_t NatsConsumer::Waiting() const { return pending_ + others_ + unsettled_.size(); }
 
+Backlog NatsConsumer::Told() const { return ready_ ? Backlog::Of(Waiting()) : Backlog::Unknown(); }
+
 void NatsConsumer::TellBacklog(base::MonotonicTime now) {
-  const Backlog backlog = ready_ ? Backlog::Of(Waiting()) : Backlog::Unknown();
-  if (told_backlog_ == backlog) return;
-  const bool urgent = !told_backlog_ || told_backlog_->kind != backlog.kind || told_backlog_->value == 0;
-  if (!urgent && now < told_backlog_at_ + kTellBacklog) return;
-  told_backlog_ = backlog;
-  told_backlog_at_ = now;
+  const Backlog backlog = Told();
+  if (!told_backlog_.Take(backlog, now)) return;
   const std::lock_guard lock(sink_mutex_);
   if (sink_ != nullptr) sink_->SetBacklog(backlog);
 }

@@ -28,6 +28,7 @@
 #include "gateway/sources/nats/nats_api.h"
 #include "gateway/sources/nats/nats_connection.h"
 #include "gateway/sources/source.h"
+#include "gateway/sources/told_backlog.h"
 
 namespace mayfly::gateway {
 
@@ -110,6 +111,7 @@ class NatsConsumer {
   void Pull(base::MonotonicTime now);
   void EndIfDone();
   std::uint64_t Waiting() const;
+  Backlog Told() const;
   void TellBacklog(base::MonotonicTime now);
   void TellHealth(const absl::Status& health);
 
@@ -154,8 +156,7 @@ class NatsConsumer {
 
   std::uint64_t pending_ = 0;  // at the server, as said last
   std::uint64_t others_ = 0;   // handed out to other gateways, as said last
-  std::optional<Backlog> told_backlog_;
-  base::MonotonicTime told_backlog_at_{};
+  ToldBacklog told_backlog_;
   base::MonotonicTime poll_at_{};
   std::optional<absl::Status> told_health_;
 

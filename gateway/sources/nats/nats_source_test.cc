@@ -96,22 +96,7 @@ class NatsSourceTest : public ::testing::Test {
             const std::string& body) {
     rig_.server().Publish(subject, body, headers);
   }
-  // The first event that comes.
-  SourceEvent First() {
-    TestGateway gateway(rig_.factory(), rig_.Trigger());
-    const std::vector<SourceEvent> events = gateway.Await(1);
-    EXPECT_EQ(events.size(), 1u) << gateway.Said();
-    if (events.empty()) return {};
-    gateway.Settle(events[0]);
-    gateway.Stop();
-    return events[0];
-  }
-  static std::string Attribute(const SourceEvent& event, const std::string& name) {
-    for (const v1::Pair& pair : event.event.attributes()) {
-      if (pair.name() == name) return pair.value();
-    }
-    return "";
-  }
+  SourceEvent First() { return FirstEvent(rig_.factory(), rig_.Trigger()); }
   std::string ConsumerInfo(const std::string& consumer = "mayfly_default_f_orders") {
     return rig_.server().Ask("$JS.API.CONSUMER.INFO.ORDERS." + consumer, "");
   }
@@ -130,8 +115,8 @@ TEST_F(NatsSourceTest, BringsAMessageAsAnEvent) {
   EXPECT_EQ(event.event.time().substr(0, 2), "20");
   EXPECT_EQ(event.body, "hello");
   EXPECT_EQ(event.lane, "orders.new");
-  EXPECT_EQ(Attribute(event, "natssequence"), "1");
-  EXPECT_THAT(Attribute(event, "natsheaders"), HasSubstr(R"("X-Shop":"7")"));
+  EXPECT_EQ(AttributeOf(event, "natssequence"), "1");
+  EXPECT_THAT(AttributeOf(event, "natsheaders"), HasSubstr(R"("X-Shop":"7")"));
 }
 
 TEST_F(NatsSourceTest, BringsACloudEventOfHeaders) {
@@ -149,8 +134,8 @@ TEST_F(NatsSourceTest, BringsACloudEventOfHeaders) {
   EXPECT_EQ(event.event.type(), "order placed");
   EXPECT_EQ(event.event.data_content_type(), "application/json");
   EXPECT_EQ(event.body, R"({"n":1})");
-  EXPECT_EQ(Attribute(event, "tenant"), "blue");
-  EXPECT_EQ(Attribute(event, "natssubject"), "orders.new");
+  EXPECT_EQ(AttributeOf(event, "tenant"), "blue");
+  EXPECT_EQ(AttributeOf(event, "natssubject"), "orders.new");
 }
 
 TEST_F(NatsSourceTest, BringsACloudEventOfJson) {

@@ -23,9 +23,12 @@ constexpr auto kStatusEvery = 10s;
 constexpr auto kIdleStatus = 1s;
 constexpr auto kSilent = 60s;
 constexpr auto kLookEvery = 10s;
-constexpr auto kTellBacklog = 100ms;
 constexpr auto kCatchUp = 1s;
 constexpr auto kGoodbye = 2s;
+constexpr auto kLookForAnswer = 100ms;
+// A former reader that is ended needs a moment to let go of the slot, and must not get it back meanwhile.
+constexpr auto kTakeOver = 2s;
+constexpr auto kTakeOverEvery = 10ms;
 constexpr auto kLong = 60s;
 // In memory: what is read and has no credits, what is not done, and how many are remembered beside.
 constexpr std::size_t kMostWaiting = 2'000;
@@ -186,14 +189,18 @@ absl::Status PgReader::Serve() {
 }
 
 absl::Status PgReader::OpenStream() {
-  absl::Status opened = replication_->Stream(StreamStatement(settings_, window_.confirmed()));
-  if (SqlState(opened) == kInUse) {
-    const absl::StatusOr<bool> ended = EndFormerReader(*statements_, settings_);
-    if (!ended.ok()) return ended.status();
+  const std::string statement = StreamStatement(settings_, window_.confirmed());
+  const base::MonotonicTime until = clock_.Now() + kTakeOver;
+  for (;;) {
+    absl::Status opened = replication_->Stream(statement);
+    if (SqlState(opened) != kInUse) return opened;
+    const absl::StatusOr<bool> freed = FreeSlot(*statements_, settings_);
+    if (!freed.ok()) return freed.status();
     // Somebody else has what was here, and brings it again.
-    if (!*ended && window_.held() > 0) sink_->Revoke(window_.Held());
+    if (!*freed && window_.held() > 0) sink_->Revoke(window_.Held());
+    if (!*freed || clock_.Now() > until) return opened;
+    if (absl::Status slept = Sleep(false, clock_.Now() + kTakeOverEvery); !slept.ok()) return slept;
   }
-  return opened;
 }
 
 absl::Status PgReader::MakeWithSnapshot() {
@@ -227,7 +234,7 @@ absl::Status PgReader::MakeWithSnapshot() {
     }
     caught_up_ = true;
     TellBacklog(now);
-    base::MonotonicTime until = now + kTellBacklog;
+    base::MonotonicTime until = now + ToldBacklog::kEvery;
     if (const auto release = window_.NextRelease()) until = std::min(until, *release);
     if (absl::Status slept = Sleep(false, until); !slept.ok()) return slept;
   }
@@ -280,8 +287,8 @@ absl::Status PgReader::StreamChanges() {
     if (window_.unsettled() > 0 || settings_.most_lag_bytes > 0) until = std::min(until, look_at_);
     if (settings_.heartbeat.count() > 0) until = std::min(until, beat_at_);
     if (!caught_up_) until = std::min(until, ready_since_ + kCatchUp);
-    if (told_backlog_ != Backlog::Of(window_.unsettled()) && caught_up_)
-      until = std::min(until, told_backlog_at_ + kTellBacklog);
+    if (const auto due = told_backlog_.Due(Backlog::Of(window_.unsettled())); due && caught_up_)
+      until = std::min(until, std::max(*due, now));
     if (absl::Status slept = Sleep(WantsMore(), until); !slept.ok()) return slept;
   }
 }
@@ -451,7 +458,7 @@ void PgReader::SayGoodbye() {
       if (bytes->front() == 'k') return;
       continue;
     }
-    if (!Sleep(true, clock_.Now() + kTellBacklog).ok()) return;
+    if (!Sleep(true, clock_.Now() + kLookForAnswer).ok()) return;
   }
 }
 
@@ -502,11 +509,7 @@ void PgReader::Push() {
 void PgReader::TellBacklog(base::MonotonicTime now) {
   if (ready_ && !caught_up_ && window_.unsettled() == 0) return;
   const Backlog backlog = ready_ ? Backlog::Of(window_.unsettled()) : Backlog::Unknown();
-  if (told_backlog_ == backlog) return;
-  const bool urgent = !told_backlog_ || told_backlog_->kind != backlog.kind || told_backlog_->value == 0;
-  if (!urgent && now < told_backlog_at_ + kTellBacklog) return;
-  told_backlog_ = backlog;
-  told_backlog_at_ = now;
+  if (!told_backlog_.Take(backlog, now)) return;
   sink_->SetBacklog(backlog);
 }
 

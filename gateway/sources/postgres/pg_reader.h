@@ -30,6 +30,7 @@
 #include "gateway/sources/postgres/pg_snapshot.h"
 #include "gateway/sources/postgres/pg_window.h"
 #include "gateway/sources/source.h"
+#include "gateway/sources/told_backlog.h"
 
 namespace mayfly::gateway {
 
@@ -76,7 +77,6 @@ class PgReader {
   void Run();
   // Connects and streams, until something ends it. OK once the reader has ended.
   absl::Status Serve();
-  absl::Status Prepare();
   absl::Status MakeWithSnapshot();
   absl::Status OpenStream();
   absl::Status StreamChanges();
@@ -142,8 +142,7 @@ class PgReader {
   base::MonotonicTime look_at_{};
   base::MonotonicTime beat_at_{};
   absl::Status lag_;
-  std::optional<Backlog> told_backlog_;
-  base::MonotonicTime told_backlog_at_{};
+  ToldBacklog told_backlog_;
   std::optional<absl::Status> told_health_;
 
   std::jthread thread_;  // last: it uses all of the above

@@ -242,12 +242,13 @@ std::string StreamStatement(const PostgresSettings& settings, Lsn from) {
                      PgQuote(settings.slot), LsnText(from), Literal(PgQuote(settings.publication)));
 }
 
-absl::StatusOr<bool> EndFormerReader(PgConnection& statements, const PostgresSettings& settings) {
+absl::StatusOr<bool> FreeSlot(PgConnection& statements, const PostgresSettings& settings) {
   const auto reader = statements.Run(
       "SELECT a.pid, a.application_name FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = "
       "s.active_pid WHERE s.slot_name = $1",
       {settings.slot});
   if (!reader.ok()) return reader.status();
+  if (reader->rows.empty()) return true;
   const std::string name = reader->Text(0, 1);
   bool former = !name.empty() && name == settings.connection.application;
   constexpr std::string_view kPrefix = "mayfly-";

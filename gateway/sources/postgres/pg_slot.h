@@ -73,8 +73,9 @@ absl::Status KeepSnapshotSlot(PgConnection& replication, const PgNewSlot& made,
                               const PostgresSettings& settings);
 std::string StreamStatement(const PostgresSettings& settings, Lsn from);
 
-// Ends the connection that holds the slot if it is this source's own of before, or of an owner of an older epoch. True if so.
-absl::StatusOr<bool> EndFormerReader(PgConnection& statements, const PostgresSettings& settings);
+// Ends the connection that holds the slot if it is this source's own of before, or of an owner of an older epoch. True if so, or if
+// nobody holds it.
+absl::StatusOr<bool> FreeSlot(PgConnection& statements, const PostgresSettings& settings);
 
 // How many bytes of the log the server keeps for the slot. An error if it no longer does.
 absl::StatusOr<std::uint64_t> SlotLag(PgConnection& statements, const PostgresSettings& settings);

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/stable_hash.h"
 #include "gateway/sources/credentials.h"
 #include "gateway/sources/postgres/pg_reader.h"
 
@@ -33,12 +34,6 @@ class PostgresSource final : public EventSource {
   PgReader reader_;
 };
 
-std::uint64_t Fnv(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
 // Names of slots are lower-case letters, digits and "_", 63 at most; the number keeps those apart that look alike then.
 std::string NameOf(const TriggerKey& key) {
   constexpr std::size_t kReadable = 44;
@@ -46,7 +41,7 @@ std::string NameOf(const TriggerKey& key) {
   std::string name = "mayfly_";
   for (const char c : whole.substr(0, kReadable))
     name += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
-  return fmt::format("{}_{:08x}", name, static_cast<std::uint32_t>(Fnv(whole)));
+  return fmt::format("{}_{:08x}", name, static_cast<std::uint32_t>(base::StableHash(whole)));
 }
 
 std::string_view SslMode(v1::PostgresTrigger::SslMode mode, bool has_ca) {

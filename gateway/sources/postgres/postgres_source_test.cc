@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "base/testing/eventually.h"
+#include "gateway/sources/testing/recording_event_sink.h"
 #include "gateway/sources/testing/source_contract.h"
 #include "tests/servers/postgres_test_server.h"
 
@@ -311,6 +313,47 @@ TEST_F(PostgresSourceTest, BeatsWhereItIsToldTo) {
   const std::string first = Confirmed();
   EXPECT_TRUE(base::Eventually([&] { return Confirmed() != first; }));
   EXPECT_TRUE(gateway->Healthy()) << gateway->Said();
+}
+
+// One gateway's source of a trigger that is leased by `epoch`.
+struct LeasedReader {
+  LeasedReader(const v1::EventTrigger& trigger, std::uint64_t epoch) {
+    const SourceContext context{
+        .key = {.function = "default/f", .trigger = "rows"}, .epoch = epoch, .clock = &clock};
+    source = factory->Make(trigger, context).value();
+    EXPECT_TRUE(source->Start(sink).ok());
+    source->Grant(100);
+  }
+  ~LeasedReader() {
+    source->Quiesce();
+    source->Stop(std::chrono::steady_clock::now() + std::chrono::seconds(2));
+  }
+  bool AwaitHealth(std::string_view part) const {
+    return base::Eventually([&] {
+      const std::optional<absl::Status> health = sink.health();
+      return health && (part.empty() ? health->ok() : health->message().find(part) != std::string::npos);
+    });
+  }
+
+  const base::RealClock clock;
+  const std::unique_ptr<SourceFactory> factory = MakePostgresFactory();
+  RecordingEventSink sink;
+  std::unique_ptr<EventSource> source;
+};
+
+TEST_F(PostgresSourceTest, GivesItsSlotUpToANewerOwnerAndToNobodyElse) {
+  server_.Run("CREATE TABLE t (id serial PRIMARY KEY)");
+  const LeasedReader first(Trigger(), 1);
+  ASSERT_TRUE(first.AwaitHealth(""));
+  const LeasedReader equal(Trigger(), 1);
+  ASSERT_TRUE(equal.AwaitHealth("is active for PID"));
+  EXPECT_TRUE(first.AwaitHealth(""));
+  LeasedReader newer(Trigger(), 2);
+  ASSERT_TRUE(newer.AwaitHealth(""));
+  EXPECT_TRUE(first.AwaitHealth("is active for PID"));
+  server_.Run("INSERT INTO t DEFAULT VALUES");
+  EXPECT_EQ(newer.sink.Await(1).size(), 1u);
+  EXPECT_TRUE(newer.AwaitHealth(""));
 }
 
 TEST_F(PostgresSourceTest, DropsWhatItMadeWhenItsTriggerIsDeleted) {

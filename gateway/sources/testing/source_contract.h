@@ -118,6 +118,25 @@ class TestGateway {
   std::unique_ptr<EventSource> source_;
 };
 
+// The first event that a gateway with `trigger` gets; settled.
+inline SourceEvent FirstEvent(SourceFactory& factory, const v1::EventTrigger& trigger) {
+  TestGateway gateway(factory, trigger);
+  const std::vector<SourceEvent> events = gateway.Await(1);
+  EXPECT_EQ(events.size(), 1u) << gateway.Said();
+  if (events.empty()) return {};
+  gateway.Settle(events[0]);
+  gateway.Stop();
+  return events[0];
+}
+
+// An attribute of its own kind; "": it has none of that name.
+inline std::string AttributeOf(const SourceEvent& event, std::string_view name) {
+  for (const v1::Pair& pair : event.event.attributes()) {
+    if (pair.name() == name) return pair.value();
+  }
+  return "";
+}
+
 template <typename Rig>
 concept ExclusiveRig = requires { requires Rig::kExclusive; };
 
