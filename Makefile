@@ -103,7 +103,7 @@ tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: files changed
 asan: ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/install-packages test servers
 	@tests/servers/server prepare
-	@scripts/build dev mayfly_tests
+	@scripts/build dev mayfly_unit_tests
 	@scripts/test dev
 
 tsan: ## The tests of what has threads, under ThreadSanitizer

@@ -23,6 +23,7 @@ void AddHelp(CLI::App& app, Action& action);
 void AddInvoke(CLI::App& app, Action& action);
 void AddLogs(CLI::App& app, Action& action);
 void AddNew(CLI::App& app, Action& action);
+void AddReplay(CLI::App& app, Action& action);
 void AddSimulate(CLI::App& app, Action& action);
 void AddTop(CLI::App& app, Action& action);
 void AddTrigger(CLI::App& app, Action& action);

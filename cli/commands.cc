@@ -16,6 +16,7 @@ void AddCommands(CLI::App& app, Action& action) {
   AddTrigger(app, action);
   AddEvents(app, action);
   AddDlq(app, action);
+  AddReplay(app, action);
   AddSimulate(app, action);
   AddVersion(app, action);
   AddCompletion(app, action);

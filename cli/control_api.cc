@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "cli/events_api.h"
+#include "cli/replay_api.h"
 #include "cli/trigger_sample.h"
 #include "cli/try_it.h"
 #include "gateway/gateway.h"
@@ -157,6 +158,7 @@ absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
     return admin::Reply{200, "application/json", Text({{"folder", usage_folder}})};
   });
   AddEventPages(*server, gateway, store);
+  AddReplayPage(*server, cluster, store);
   if (absl::StatusOr<std::string> address = server->Start(absl::StrCat("unix:", socket)); !address.ok()) {
     return address.status();
   }

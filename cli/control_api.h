@@ -10,7 +10,7 @@
 //   GET /v1/usage                              {"folder"}: where the usage records are, all that was charged until now among them
 //   GET /v1/functions/NS/NAME/triggers/T/sample  {"method", "path", "headers": [[name, value], …], "body"}: to be sent to the url
 //
-// Pages about events are in events_api.h.
+// Pages about events are in events_api.h and replay_api.h.
 //
 // Nothing waits in it: who follows a log asks again. Beside these, /metrics, /healthz and /readyz.
 #pragma once

@@ -1,9 +1,6 @@
 #include "cli/local_stack.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <climits>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -11,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/beside_this.h"
 #include "base/digest.h"
 #include "base/log.h"
 #include "gateway/gateway.h"
@@ -32,15 +30,6 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr milliseconds kRequestGrace{800};
 // A source may take long to find its server away; most know at once whether they are ready.
 constexpr milliseconds kSourcesWithin{500};
-
-// The path of `program`, which lies beside this one.
-std::string Sibling(const std::string& program) {
-  char path[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
-  if (size <= 0) return program;
-  const std::string self(path, static_cast<std::size_t>(size));
-  return self.substr(0, self.rfind('/') + 1) + program;
-}
 
 // What is served, as a name that a person knows and no other set of folders has: "examples-1f3a90c2".
 std::string NameOfServed(const std::vector<std::string>& paths) {
@@ -124,7 +113,7 @@ absl::Status LocalStack::Assemble(LocalStackOptions options) {
   op::LocalClusterOptions local;
   local.paths = options.paths;
   local.run_dir = run_dir_->path();
-  local.runtime_program = Sibling("mayfly-runtime");
+  local.runtime_program = base::BesideThis("mayfly-runtime");
   local.runtime_arguments = {"--log-format", options.log_format};
   local.on_line = [on_line = options.on_line](const std::string& function, const std::string&,
                                               std::string_view line) {

@@ -44,15 +44,20 @@ function(mayfly_test name)
   if(arg_RACE)
     list(APPEND arg_LABELS race)
   endif()
-  if(arg_LABELS)
-    # A list of labels does not survive gtest_discover_tests: the first one counts.
-    list(GET arg_LABELS 0 label)
-    list(APPEND properties LABELS ${label})
-    if(label STREQUAL "integration")
-      list(APPEND properties RUN_SERIAL TRUE)
-    endif()
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  # A list of labels does not survive gtest_discover_tests: the first one counts.
+  list(GET arg_LABELS 0 label)
+  list(APPEND properties LABELS ${label})
+  if(label STREQUAL "integration")
+    list(APPEND properties RUN_SERIAL TRUE)
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
+  if(MAYFLY_SANITIZE)
+    # Optimizing assertions takes a third of the time in which a test is compiled.
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_compile_definitions(${name} PRIVATE MAYFLY_BIN_DIR="${CMAKE_BINARY_DIR}/bin" MAYFLY_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
@@ -61,6 +66,8 @@ function(mayfly_test name)
   add_dependencies(mayfly_tests ${name})
   if("kubernetes" IN_LIST arg_LABELS)
     add_dependencies(mayfly_kubernetes_tests ${name})
+  elseif(NOT "integration" IN_LIST arg_LABELS)
+    add_dependencies(mayfly_unit_tests ${name})
   endif()
   if(arg_RACE)
     add_dependencies(mayfly_race_tests ${name})
@@ -77,6 +84,7 @@ endfunction()
 # The default target builds what users run. Beside it:
 add_custom_target(mayfly_tests)             # every test
 add_custom_target(mayfly_kubernetes_tests)  # those that `make e2e` runs
+add_custom_target(mayfly_unit_tests)        # those that `make asan` runs: no whole processes, no Kubernetes
 add_custom_target(mayfly_race_tests)        # those that `make tsan` runs
 add_custom_target(mayfly_fuzzers)           # preset fuzz
 add_custom_target(mayfly_benchmarks)        # tests/bench and *_benchmark.cc

@@ -2,20 +2,13 @@
 
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
+#include "base/beside_this.h"
+
 namespace mayfly::runtime {
 namespace {
-
-// The other programs are installed beside this one.
-std::string BesideThis(const char* program) {
-  char path[4096];
-  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path));
-  const std::string self(path, size < 0 ? 0 : static_cast<std::size_t>(size));
-  return self.substr(0, self.rfind('/') + 1) + program;
-}
 
 // What is wrong with it; "" if nothing is.
 std::string IsJson(const std::string& text) {
@@ -32,9 +25,9 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
       "by hand:\n"
       "  mayfly-runtime --listen 127.0.0.1:9000 --state-dir /tmp/mayfly --module ./libhello.so\n"
       "  grpcurl -plaintext -d '{\"body\": \"aGk=\"}' 127.0.0.1:9000 mayfly.v1.Runtime/Invoke");
-  options.worker = BesideThis("mayfly-worker");
-  options.symbolizer = BesideThis("mayfly-symbolizer");
-  options.fetcher = BesideThis("mayfly-fetch");
+  options.worker = base::BesideThis("mayfly-worker");
+  options.symbolizer = base::BesideThis("mayfly-symbolizer");
+  options.fetcher = base::BesideThis("mayfly-fetch");
   std::uint64_t drain_seconds = 0;
   v1::LoadRequest load;
   std::string module, handler, config, function = "default/local";

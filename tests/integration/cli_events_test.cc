@@ -205,6 +205,38 @@ TEST_F(CliEventsTest, KeepsDeadLettersUntilTheyAreRedrivenOrPurged) {
   EXPECT_THAT(Run({"dlq", "list"}), HasSubstr("no dead letters"));
 }
 
+TEST_F(CliEventsTest, ReplaysADeadLetterHereAndUnderADebugger) {
+  Add("fails", "fails", "  retry: {maxAttempts: 1}\n");
+  const auto up = Up();
+  ASSERT_TRUE(PostAsync(*up, "/fails?message=no%20such%20order", "x"));
+  const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
+  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)));
+  const std::string id = letters()[0]["id"];
+  const testing::Ran replayed = RunMayfly(temp_ / "run", {"replay", id});
+  EXPECT_EQ(replayed.exit_code, 1);
+  EXPECT_THAT(replayed.err, HasSubstr("failed: no such order")) << "the query came along";
+  const testing::Ran debugged = RunMayfly(temp_ / "run", {"replay", id, "--gdb", "--", "-batch"});
+  EXPECT_THAT(debugged.out, HasSubstr("Temporary breakpoint")) << debugged.err;
+  EXPECT_THAT(debugged.out, HasSubstr("harm (")) << "the handler's own name";
+  EXPECT_EQ(letters().size(), 1u) << "nothing is settled by it";
+  const testing::Ran missing = RunMayfly(temp_ / "run", {"replay", "nope"});
+  EXPECT_EQ(missing.exit_code, 4);
+  EXPECT_THAT(missing.err, HasSubstr("there is no dead letter and no pending event nope: `mayfly dlq list`"));
+}
+
+TEST_F(CliEventsTest, ReplaysWithAnotherBuildOfTheModule) {
+  Add("fails", "fails", "  retry: {maxAttempts: 1}\n");
+  const auto up = Up();
+  ASSERT_TRUE(PostAsync(*up, "/fails", "some body"));
+  const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
+  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)));
+  const testing::Ran replayed = RunMayfly(
+      temp_ / "run",
+      {"replay", std::string(letters()[0]["id"]), "--module", MAYFLY_TEST_MODULE_DIR "/echo_plain.so"});
+  EXPECT_EQ(replayed.exit_code, 0) << replayed.err;
+  EXPECT_EQ(replayed.out, "some body");
+}
+
 TEST_F(CliEventsTest, FiresASchedule) {
   Add("tick", "echo_plain",
       "  triggers:\n  - {name: tick, cron: {schedule: '* * * * * *'}}\n  - {name: http, http: {path: "

@@ -195,18 +195,28 @@ class Host {
     const std::lock_guard lock(raw_.mutex);
     return std::exchange(raw_.lines, {});
   }
+  void OnLog(std::function<void(const LogLine&)> print) {
+    const std::lock_guard lock(raw_.mutex);
+    raw_.print = std::move(print);
+  }
 
  private:
   struct Raw {
     mayfly_host host;  // first: log() gets a pointer to it
     std::mutex mutex;
     std::vector<LogLine> lines;
+    std::function<void(const LogLine&)> print;
   };
 
   static void Log(const mayfly_host* host, mayfly_level level, mayfly_str text) {
     Raw& raw = *const_cast<Raw*>(reinterpret_cast<const Raw*>(host));
     const std::lock_guard lock(raw.mutex);
-    raw.lines.push_back({level, Copy(text)});
+    LogLine line{level, Copy(text)};
+    if (raw.print) {
+      raw.print(line);
+    } else {
+      raw.lines.push_back(std::move(line));
+    }
   }
   static void SetError(mayfly_error* error, mayfly_str message) {
     *reinterpret_cast<std::string*>(error) = Copy(message);
@@ -214,6 +224,7 @@ class Host {
 
   Raw raw_{{sizeof(mayfly_host), MAYFLY_ABI_VERSION, 0, &Log, &Recorder::Reply, &Recorder::AddHeader,
             &Recorder::Begin, &Recorder::Write, &Recorder::End, &Recorder::Fail, &SetError},
+           {},
            {},
            {}};
 };
@@ -344,6 +355,8 @@ class Module {
 
   // What was logged since the last call.
   std::vector<LogLine> TakeLog() const { return host_->TakeLog(); }
+  // From now on `print` gets each line at once, from whichever thread logs it, and TakeLog() nothing.
+  void OnLog(std::function<void(const LogLine&)> print) { host_->OnLog(std::move(print)); }
 
  private:
   std::unique_ptr<internal::Host> host_;
