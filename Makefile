@@ -101,13 +101,13 @@ tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: files changed
 	@scripts/tidy
 
 asan: ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/install-packages test servers
+	@scripts/install-packages test servers clang
 	@tests/servers/server prepare
 	@scripts/build dev mayfly_unit_tests
 	@scripts/test dev
 
 tsan: ## The tests of what has threads, under ThreadSanitizer
-	@scripts/install-packages test servers
+	@scripts/install-packages test servers clang
 	@tests/servers/server prepare
 	@scripts/build tsan mayfly_race_tests
 	@scripts/test tsan

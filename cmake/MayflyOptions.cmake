@@ -37,6 +37,10 @@ add_compile_options(-ffunction-sections -fdata-sections)
 if(MAYFLY_SANITIZE)
   add_compile_options(-fsanitize=${MAYFLY_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MAYFLY_SANITIZE})
+  if(MAYFLY_BUILD_TESTS AND MAYFLY_SANITIZE MATCHES "address")
+    # The checks of both make optimizing twice as expensive as compiling: 16 s a file instead of 9.
+    add_compile_options(-O0)
+  endif()
 endif()
 if(MAYFLY_SANITIZE STREQUAL "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # ThreadSanitizer does not model fences. Ours stand between atomics only, which it never takes for races.

@@ -55,7 +55,7 @@ function(mayfly_test name)
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
   if(MAYFLY_SANITIZE)
-    # Optimizing assertions takes a third of the time in which a test is compiled.
+    # Optimizing what only asserts takes a third of the time in which a test is compiled.
     target_compile_options(${name} PRIVATE -O0)
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)

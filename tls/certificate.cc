@@ -127,7 +127,7 @@ bool FillIn(X509* certificate, EVP_PKEY* key, const std::string& name, base::Wal
 }  // namespace
 
 absl::StatusOr<KeyPair> MakeAuthority(base::WallTime now, seconds life) {
-  const Key key(EVP_EC_gen("P-256"));
+  const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const Certificate made(X509_new());
   // A name of its own for each: by names, chains are built while two authorities are trusted.
   const std::string name = fmt::format("Mayfly authority {}", std::chrono::system_clock::to_time_t(now));
@@ -155,7 +155,7 @@ absl::StatusOr<KeyPair> Issue(const KeyPair& authority, const std::string& name,
   const char* const purposes = use == Use::kClient   ? "clientAuth"
                                : use == Use::kServer ? "serverAuth"
                                                      : "serverAuth,clientAuth";
-  const Key key(EVP_EC_gen("P-256"));
+  const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const Certificate made(X509_new());
   if (key == nullptr || made == nullptr ||
       // A common name may have 64 characters; nobody reads it.

@@ -28,7 +28,6 @@ std::optional<std::uint64_t> TakeHex(std::string_view& text) {
 
 // "7f0000000000-7f0000001000 r-xp 00001000 fe:00 123   /path"
 std::optional<Mapping> ParseLine(std::string_view line) {
-  Mapping mapping;
   const auto begin = TakeHex(line);
   if (!begin || line.empty()) return std::nullopt;
   line.remove_prefix(1);

@@ -56,7 +56,7 @@ bool CloseSandbox() {
   bool built = true;
   for (const int call : kAllowed) built = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0) == 0 && built;
   for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    const scmp_arg_cmp no_code = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    const scmp_arg_cmp no_code{.arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
     built = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, no_code) == 0 && built;
   }
   const bool closed = built && seccomp_load(filter) == 0;

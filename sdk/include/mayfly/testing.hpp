@@ -107,7 +107,6 @@ inline bool IsHeaderValue(std::string_view value) {
 // What a mayfly_response* of this host points to.
 class Recorder {
  public:
-  explicit Recorder(const Request& request) : request_(request) {}
   static Recorder& From(mayfly_response* response) { return *reinterpret_cast<Recorder*>(response); }
   mayfly_response* raw() { return reinterpret_cast<mayfly_response*>(this); }
 
@@ -180,7 +179,6 @@ class Recorder {
     return 0;
   }
 
-  const Request& request_;
   Answer answer_;
   State state_ = State::kNone;
   bool twice_ = false;
@@ -304,7 +302,7 @@ class Instance {
     std::memcpy(body.get(), request.body.data(), request.body.size());
     event.body = body.get();
     event.body_size = request.body.size();
-    internal::Recorder recorder(request);
+    internal::Recorder recorder;
     const int result = handler_->handle(instance_, &event, recorder.raw());
     return recorder.Finish(result);
   }
