@@ -21,11 +21,13 @@ build: ## Build what users run: build/release/bin
 	@scripts/install-packages build
 	@scripts/build release
 
-test: ## Build and run every test and check
-	@scripts/install-packages test servers
+test: ## Build and run every test and check: programs as users have them, their parts under sanitizers
+	@scripts/install-packages test servers clang
 	@tests/servers/server prepare
-	@scripts/build release all mayfly_tests
+	@scripts/build release all mayfly_integration_tests
 	@scripts/test release
+	@scripts/build dev mayfly_unit_tests
+	@scripts/test dev
 
 bench: ## Measure against bare gRPC, Beast, cpp-httplib and workerd; build/bench/spine.json
 	@scripts/install-packages bench
@@ -100,7 +102,7 @@ tidy: ## clang-tidy and clang's thread-safety analysis; CHANGED=1: files changed
 	@scripts/install-packages clang
 	@scripts/tidy
 
-asan: ## The tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: ## The tests of parts alone, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/install-packages test servers clang
 	@tests/servers/server prepare
 	@scripts/build dev mayfly_unit_tests
@@ -115,7 +117,7 @@ tsan: ## The tests of what has threads, under ThreadSanitizer
 fuzz: ## Run each fuzzer for SECONDS (60)
 	@scripts/install-packages clang
 	@scripts/build fuzz mayfly_fuzzers
-	@scripts/fuzz $(SECONDS_EACH)
+	@scripts/fuzz fuzz $(SECONDS_EACH)
 
 coverage: ## Which lines the tests reach: build/coverage/report/index.html
 	@scripts/install-packages coverage

@@ -26,17 +26,19 @@ function(mayfly_program name)
   install(TARGETS ${name} RUNTIME COMPONENT programs)
 endfunction()
 
-# mayfly_test(work_queue_test SOURCES work_queue_test.cc DEPS mayfly::operator_controller [RACE] [LABELS integration])
+# mayfly_test(work_queue_test SOURCES work_queue_test.cc DEPS mayfly::operator_controller [RACE] [PATHS] [LABELS integration])
 # makes a GoogleTest program, each of whose cases is one CTest test with a deadline. Tests lie beside what they test.
 #   RACE                it has threads worth a look: `make tsan` runs it
-#   LABELS integration  it runs whole processes: alone on the machine, and not under a sanitizer
+#   PATHS               it uses MAYFLY_BIN_DIR, MAYFLY_SOURCE_DIR or MAYFLY_TEST_MODULE_DIR, by which each checkout compiles it anew
+#   LABELS integration  it runs whole processes as users have them: alone on the machine, in the preset release. It has PATHS. Every other
+#                       test is run under AddressSanitizer and UndefinedBehaviorSanitizer, in the preset dev
 #   LABELS kubernetes   it needs the tools of tests/cluster: `make e2e` runs it, `make test` does not. One CTest test for
 #                       the whole program, so that the cases of a suite can share an API server
 function(mayfly_test name)
   if(NOT MAYFLY_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "RACE" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "PATHS;RACE" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
@@ -55,18 +57,22 @@ function(mayfly_test name)
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
   if(MAYFLY_SANITIZE)
-    # Optimizing what only asserts takes a third of the time in which a test is compiled.
-    target_compile_options(${name} PRIVATE -O0)
+    # What only asserts is not worth half of the time in which a test is compiled: neither optimizing it, nor checks for undefined behaviour.
+    target_compile_options(${name} PRIVATE -O0 -fno-sanitize=undefined)
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_compile_definitions(${name} PRIVATE MAYFLY_BIN_DIR="${CMAKE_BINARY_DIR}/bin" MAYFLY_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                             MAYFLY_TEST_MODULE_DIR="${CMAKE_BINARY_DIR}/test-modules")
+  if(arg_PATHS OR label STREQUAL "integration")
+    target_compile_definitions(${name} PRIVATE MAYFLY_BIN_DIR="${CMAKE_BINARY_DIR}/bin" MAYFLY_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                               MAYFLY_TEST_MODULE_DIR="${CMAKE_BINARY_DIR}/test-modules")
+  endif()
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main mayfly_warnings)
   add_dependencies(mayfly_tests ${name})
   if("kubernetes" IN_LIST arg_LABELS)
     add_dependencies(mayfly_kubernetes_tests ${name})
-  elseif(NOT "integration" IN_LIST arg_LABELS)
+  elseif("integration" IN_LIST arg_LABELS)
+    add_dependencies(mayfly_integration_tests ${name})
+  else()
     add_dependencies(mayfly_unit_tests ${name})
   endif()
   if(arg_RACE)
@@ -83,8 +89,9 @@ endfunction()
 
 # The default target builds what users run. Beside it:
 add_custom_target(mayfly_tests)             # every test
+add_custom_target(mayfly_unit_tests)        # those of parts, which `make asan` runs
+add_custom_target(mayfly_integration_tests) # those of whole programs
 add_custom_target(mayfly_kubernetes_tests)  # those that `make e2e` runs
-add_custom_target(mayfly_unit_tests)        # those that `make asan` runs: no whole processes, no Kubernetes
 add_custom_target(mayfly_race_tests)        # those that `make tsan` runs
 add_custom_target(mayfly_fuzzers)           # preset fuzz
 add_custom_target(mayfly_benchmarks)        # tests/bench and *_benchmark.cc

@@ -86,7 +86,8 @@ int Replay(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const Json json = Json::parse(text);
-  for (const auto& [name, value] : json.value("environment", Json::object()).items())
+  const Json environment = json.value("environment", Json::object());
+  for (const auto& [name, value] : environment.items())
     ::setenv(name.c_str(), value.get<std::string>().c_str(), 1);
   const std::string handler = json.value("handler", "");
   Module module = Module::Open(json.value("module", ""));

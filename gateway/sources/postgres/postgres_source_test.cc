@@ -318,8 +318,10 @@ TEST_F(PostgresSourceTest, BeatsWhereItIsToldTo) {
 // One gateway's source of a trigger that is leased by `epoch`.
 struct LeasedReader {
   LeasedReader(const v1::EventTrigger& trigger, std::uint64_t epoch) {
-    const SourceContext context{
-        .key = {.function = "default/f", .trigger = "rows"}, .epoch = epoch, .clock = &clock};
+    SourceContext context;
+    context.key = {"default/f", "rows"};
+    context.epoch = epoch;
+    context.clock = &clock;
     source = factory->Make(trigger, context).value();
     EXPECT_TRUE(source->Start(sink).ok());
     source->Grant(100);
@@ -331,7 +333,9 @@ struct LeasedReader {
   bool AwaitHealth(std::string_view part) const {
     return base::Eventually([&] {
       const std::optional<absl::Status> health = sink.health();
-      return health && (part.empty() ? health->ok() : health->message().find(part) != std::string::npos);
+      return health &&
+             (part.empty() ? health->ok()
+                           : std::string_view(health->message()).find(part) != std::string_view::npos);
     });
   }
 
