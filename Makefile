@@ -109,7 +109,7 @@ asan: ## The tests of parts alone, under AddressSanitizer and UndefinedBehaviorS
 	@scripts/test dev
 
 tsan: ## The tests of what has threads, under ThreadSanitizer
-	@scripts/install-packages test servers clang
+	@scripts/install-packages test servers
 	@tests/servers/server prepare
 	@scripts/build tsan mayfly_race_tests
 	@scripts/test tsan

@@ -56,7 +56,7 @@ function(mayfly_test name)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
   add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
-  if(MAYFLY_SANITIZE)
+  if(MAYFLY_SANITIZE MATCHES "undefined")
     # What only asserts is not worth half of the time in which a test is compiled: neither optimizing it, nor checks for undefined behaviour.
     target_compile_options(${name} PRIVATE -O0 -fno-sanitize=undefined)
   endif()

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <fstream>
 #include <iterator>
+#include <memory>
 
 #include "base/digest.h"
 #include "base/file_descriptor.h"
@@ -170,16 +171,17 @@ TEST_F(DownloadTest, FollowsAFewRedirects) {
 
 TEST_F(DownloadTest, EndsAtItsDeadline) {
   order_.timeout = std::chrono::milliseconds(300);
-  std::atomic<bool> end = false;
-  server_.server().Get("/m.so", [&](const auto&, auto& response) {
-    response.set_content_provider(10, "a/b", [&end](std::size_t, std::size_t, httplib::DataSink&) {
-      for (int i = 0; i < 1000 && !end; ++i) ::usleep(5'000);
+  // The server's thread may still be in it when the test has ended.
+  const auto end = std::make_shared<std::atomic<bool>>(false);
+  server_.server().Get("/m.so", [end](const auto&, auto& response) {
+    response.set_content_provider(10, "a/b", [end](std::size_t, std::size_t, httplib::DataSink&) {
+      for (int i = 0; i < 1000 && !*end; ++i) ::usleep(5'000);
       return false;
     });
   });
   server_.Start();
   EXPECT_THAT(Fetch("/m.so"), StartsWith("ArtifactUnreachable: "));
-  end = true;
+  *end = true;
 }
 
 TEST_F(DownloadTest, SaysThatNobodyAnswers) {
