@@ -32,7 +32,7 @@ class PostgresFaultsRig {
     server_.Run("GRANT CREATE ON DATABASE postgres TO ada");
     server_.Run("ALTER TABLE orders OWNER TO ada");
   }
-  std::string Trigger(std::string_view more = "") const {
+  std::string Trigger(const std::string& more = "") const {
     return absl::StrCat("postgres: {host: 127.0.0.1, port: ", server_.port(),
                         ", database: postgres, tables: [{name: public.orders}], ", more,
                         "credentials: {secretName: login}}");
@@ -57,7 +57,7 @@ class PostgresFaultsRig {
     server_.Run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ada'");
   }
 
-  std::string Slot(std::string_view what) {
+  std::string Slot(const std::string& what) {
     return server_.Ask(absl::StrCat("SELECT ", what, " FROM pg_replication_slots"));
   }
   std::string Publications() { return server_.Ask("SELECT count(*) FROM pg_publication"); }

@@ -91,7 +91,7 @@ class SourceFaultsTest : public KeptEventsTest {
   void HoldAll() {
     ledger_.Decide([](const Ledger::Entry&) { return Ledger::Verdict::kHold; });
   }
-  ::testing::AssertionResult AwaitHeld(int count) {
+  ::testing::AssertionResult AwaitHeld(std::size_t count) {
     if (base::Eventually([&] { return ledger_.held() == count; }, kWithin))
       return ::testing::AssertionSuccess();
     return ::testing::AssertionFailure() << ledger_.held() << " of " << count << " held";
@@ -241,8 +241,9 @@ TYPED_TEST_P(SourceFaultsTest, SaysThatItsServerIsAwayAndGoesOnOnceItIsBack) {
   EXPECT_TRUE(this->AwaitCondition("True"));
   this->Publish(30);
   EXPECT_TRUE(this->AwaitAll());
-  if (!TypeParam::kServerForgets)
+  if (!TypeParam::kServerForgets) {
     EXPECT_EQ(this->Duplicates(), 0) << "what was done while it was away is known";
+  }
   this->ExpectConservation();
 }
 
