@@ -32,15 +32,14 @@ struct ReplayOptions {
   int port = 0;
 };
 
-// Runs until the handler's first instruction, or to where it crashes before.
+// Runs until the handler's first instruction, or to where it crashes before: then nothing is known of the handler.
 constexpr std::string_view kGdbScript =
-    "break mayfly_replay_ready\n"
-    "commands\n"
-    "silent\n"
-    "tbreak *(long)mayfly_replay_handler\n"
-    "continue\n"
-    "end\n"
-    "run\n";
+    "tbreak mayfly_replay_ready\n"
+    "run\n"
+    "if *(long*)&mayfly_replay_handler != 0\n"
+    "  tbreak **(long*)&mayfly_replay_handler\n"
+    "  continue\n"
+    "end\n";
 
 // The path of a file that is only in memory, and that the program has which this process becomes.
 absl::StatusOr<std::string> KeptInMemory(const char* name, std::string_view text) {

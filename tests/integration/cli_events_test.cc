@@ -208,16 +208,16 @@ TEST_F(CliEventsTest, KeepsDeadLettersUntilTheyAreRedrivenOrPurged) {
 TEST_F(CliEventsTest, ReplaysADeadLetterHereAndUnderADebugger) {
   Add("fails", "fails", "  retry: {maxAttempts: 1}\n");
   const auto up = Up();
-  ASSERT_TRUE(PostAsync(*up, "/fails?message=no%20such%20order", "x"));
+  ASSERT_TRUE(PostAsync(*up, "/fails?message=lost", "x"));
   const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
   ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)));
   const std::string id = letters()[0]["id"];
   const testing::Ran replayed = RunMayfly(temp_ / "run", {"replay", id});
   EXPECT_EQ(replayed.exit_code, 1);
-  EXPECT_THAT(replayed.err, HasSubstr("failed: no such order")) << "the query came along";
+  EXPECT_THAT(replayed.err, HasSubstr("failed: lost")) << "the query came along";
   const testing::Ran debugged = RunMayfly(temp_ / "run", {"replay", id, "--gdb", "--", "-batch"});
   EXPECT_THAT(debugged.out, HasSubstr("Temporary breakpoint")) << debugged.err;
-  EXPECT_THAT(debugged.out, HasSubstr("harm (")) << "the handler's own name";
+  EXPECT_THAT(debugged.out, HasSubstr("ok_or_harm (")) << "the handler's own name";
   EXPECT_EQ(letters().size(), 1u) << "nothing is settled by it";
   const testing::Ran missing = RunMayfly(temp_ / "run", {"replay", "nope"});
   EXPECT_EQ(missing.exit_code, 4);
