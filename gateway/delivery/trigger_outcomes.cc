@@ -255,12 +255,14 @@ void TriggerDelivery::FinishStored(EventOutcome outcome) {
 void TriggerDelivery::SendOutcomes(std::vector<EventOutcome> outcomes) {
   if (outcomes.empty()) return;
   // What adds nothing is taken even by a store that is full, and does not wait for what does.
-  const auto adding = std::stable_partition(outcomes.begin(), outcomes.end(),
-                                            [](const EventOutcome& outcome) { return outcome.next.empty(); });
-  if (adding != outcomes.begin() && adding != outcomes.end()) {
-    std::vector<EventOutcome> rest(std::make_move_iterator(adding), std::make_move_iterator(outcomes.end()));
-    outcomes.erase(adding, outcomes.end());
-    SendOutcomes(std::move(rest));
+  const auto adds = [](const EventOutcome& outcome) { return !outcome.next.empty(); };
+  if (std::any_of(outcomes.begin(), outcomes.end(), adds) &&
+      !std::all_of(outcomes.begin(), outcomes.end(), adds)) {
+    std::vector<EventOutcome> adding;
+    std::vector<EventOutcome> others;
+    for (EventOutcome& outcome : outcomes) (adds(outcome) ? adding : others).push_back(std::move(outcome));
+    SendOutcomes(std::move(adding));
+    outcomes = std::move(others);
   }
   auto sent = std::make_shared<std::vector<EventOutcome>>(outcomes);
   context_.store->Finish(std::move(outcomes), [inbox = context_.inbox, owner = weak_from_this(),

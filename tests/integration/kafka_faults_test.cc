@@ -52,6 +52,8 @@ class KafkaFaultsRig {
         "'], topics: [orders], sessionTimeout: 2s, mechanism: PLAIN, credentials: {secretName: "
         "login}}");
   }
+  // It begins with the first there ever was.
+  static bool Ready() { return true; }
   void Publish(int count) {
     for (int i = 0; i < count; ++i)
       server_.Publish("orders", absl::StrCat("k", i % 5), absl::StrCat("o", published_++));

@@ -36,6 +36,8 @@ class NatsFaultsRig {
     return absl::StrCat("nats: {servers: ['", server_.url(),
                         "'], stream: ORDERS, ackWait: 2s, credentials: {secretName: login}}");
   }
+  // It begins with the first there ever was.
+  static bool Ready() { return true; }
   void Publish(int count) {
     for (int i = 0; i < count; ++i) server_.Publish("orders.new", absl::StrCat("o", published_++));
   }

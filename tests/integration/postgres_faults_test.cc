@@ -37,6 +37,7 @@ class PostgresFaultsRig {
                         ", database: postgres, tables: [{name: public.orders}], ", more,
                         "credentials: {secretName: login}}");
   }
+  bool Ready() { return Slot("active") == "t"; }
   // Rows, each in a transaction of its own.
   void Publish(int count) {
     for (int i = 0; i < count; ++i) server_.Run("INSERT INTO orders (note) VALUES ('x')");

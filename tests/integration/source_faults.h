@@ -9,6 +9,7 @@
 //   kKeepsPlace       the place in the source stays when the function is deleted
 //   kUser, kPassword  who the trigger comes as at first
 //   Trigger()         the trigger's source, as in `nats: {…, credentials: {secretName: login}}`
+//   Ready()           whether what is published from now on comes
 //   Publish(count)    that many further events, numbered from 0
 //   IsNumber(body, n) whether that is the body of event n
 //   Acknowledged()    how many events the server knows to be done with
@@ -76,6 +77,7 @@ class SourceFaultsTest : public KeptEventsTest {
   // A `mayfly up` whose trigger gets events.
   std::unique_ptr<RunningMayfly> UpAndReady() {
     auto up = Up();
+    EXPECT_TRUE(base::Eventually([&] { return rig_.Ready(); }, kWithin)) << up->err();
     EXPECT_TRUE(AwaitCondition("True")) << up->err();
     return up;
   }
@@ -140,7 +142,7 @@ class SourceFaultsTest : public KeptEventsTest {
     EXPECT_TRUE(base::Eventually([&] { return Sum().value("pending", -1) == 0; }, kWithin)) << Sum().dump();
     const Json sum = Sum();
     EXPECT_EQ(sum.value("accepted", -1),
-              sum.value("settled", 0) + sum.value("dead", 0) + sum.value("pending", 0))
+              sum.value("settled", 0) + sum.value("deadLettered", 0) + sum.value("pending", 0))
         << sum.dump();
   }
   Json Letters() { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; }

@@ -3,6 +3,8 @@
 
 #include "test_module.h"
 
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
+
 __attribute__((noinline)) static int deeper(int depth, const volatile char* above) {
   volatile char frame[1024];
   frame[0] = above[0];

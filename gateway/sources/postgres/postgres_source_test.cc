@@ -333,9 +333,7 @@ struct LeasedReader {
   bool AwaitHealth(std::string_view part) const {
     return base::Eventually([&] {
       const std::optional<absl::Status> health = sink.health();
-      return health &&
-             (part.empty() ? health->ok()
-                           : std::string_view(health->message()).find(part) != std::string_view::npos);
+      return health && (part.empty() ? health->ok() : health->ToString().find(part) != std::string::npos);
     });
   }
 

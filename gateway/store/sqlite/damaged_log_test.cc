@@ -1,4 +1,5 @@
 // The write-ahead log of a store that was killed, damaged as a disk or a person does it.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 #include "base/testing/temp_dir.h"
 #include "gateway/store/sqlite/set_aside.h"
 #include "gateway/store/sqlite/sqlite_event_store.h"
-#include "gateway/store/testing/event_store_contract.h"
+#include "gateway/store/waiting.h"
 
 namespace mayfly::gateway {
 namespace {
