@@ -89,6 +89,15 @@ std::string Hexadecimal(std::uint64_t number) {
   return digits;
 }
 
+// clang writes no .debug_aranges, and without them libdw looks no further.
+Dwarf_Die* UnitAt(Dwfl_Module* module, Dwarf_Addr address, Dwarf_Addr& bias) {
+  if (Dwarf_Die* const unit = dwfl_module_addrdie(module, address, &bias)) return unit;
+  for (Dwarf_Die* unit = nullptr; (unit = dwfl_module_nextcu(module, unit, &bias)) != nullptr;) {
+    if (dwarf_haspc(unit, address - bias) == 1) return unit;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 struct ModuleSymbols::Session {
@@ -151,12 +160,13 @@ std::vector<std::string> ModuleSymbols::Describe(std::uint64_t file_offset) cons
   GElf_Off symbol_offset = 0;
   const std::string symbol = session_->SymbolAt(*address, symbol_offset);
   Place place;
-  if (Dwfl_Line* line = dwfl_module_getsrc(session_->module, *address)) {
-    place.file = dwfl_lineinfo(line, nullptr, &place.line, nullptr, nullptr, nullptr);
-  }
   std::string function;
   Dwarf_Addr bias = 0;
-  if (Dwarf_Die* unit = dwfl_module_addrdie(session_->module, *address, &bias)) {
+  if (Dwarf_Die* unit = UnitAt(session_->module, *address, bias)) {
+    if (Dwarf_Line* line = dwarf_getsrc_die(unit, *address - bias)) {
+      place.file = dwarf_linesrc(line, nullptr, nullptr);
+      dwarf_lineno(line, &place.line);
+    }
     Dwarf_Die* list = nullptr;
     const int count = dwarf_getscopes(unit, *address - bias, &list);
     const std::unique_ptr<Dwarf_Die, Free> innermost(list);
