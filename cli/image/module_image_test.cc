@@ -3,16 +3,17 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 namespace mayfly::cli {
 namespace {
 
-// This program is an ELF file for this machine.
+// This program is an ELF file for this machine; its beginning says so.
 std::string ThisProgram() {
   std::ifstream file("/proc/self/exe", std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string beginning(std::size_t{1} << 20, '\0');
+  file.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
+  return beginning;
 }
 
 std::string Elf(char machine) {
