@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "cli/api_reply.h"
 #include "cli/events_api.h"
 #include "cli/replay_api.h"
 #include "cli/trigger_sample.h"
@@ -25,12 +26,6 @@ constexpr char kPrefix[] = "/v1/functions/";
 constexpr char kLogs[] = "/logs";
 constexpr std::size_t kMostLines = 1'000;
 
-std::string Text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-admin::Reply Error(int status, const std::string& message) {
-  return {status, "application/json", Text({{"message", message}})};
-}
-
 Json LineJson(const op::LogLine& line) {
   const auto since = line.time.time_since_epoch();
   return {{"number", line.number},
@@ -41,7 +36,7 @@ Json LineJson(const op::LogLine& line) {
 
 admin::Reply Logs(op::LocalCluster& cluster, const std::string& key, const admin::Request& request) {
   if (!cluster.GetFunction(key).ok() && cluster.log().Tail(key, 1).empty()) {
-    return Error(404, absl::StrCat("there is no function ", key));
+    return ErrorReply(404, absl::StrCat("there is no function ", key));
   }
   std::uint64_t after = 0;
   std::uint64_t tail = kMostLines;
@@ -50,7 +45,7 @@ admin::Reply Logs(op::LocalCluster& cluster, const std::string& key, const admin
     lines = cluster.log().After(key, after, kMostLines, std::chrono::steady_clock::now());
   } else {
     if (!request.query("tail").empty() && !absl::SimpleAtoi(request.query("tail"), &tail)) {
-      return Error(400, "tail is no number");
+      return ErrorReply(400, "tail is no number");
     }
     lines = cluster.log().Tail(key, static_cast<std::size_t>(std::max<std::uint64_t>(tail, 1)));
     if (tail == 0 && !lines.empty()) {
@@ -63,7 +58,7 @@ admin::Reply Logs(op::LocalCluster& cluster, const std::string& key, const admin
     json["lines"].push_back(LineJson(line));
     json["last"] = line.number;
   }
-  return {200, "application/json", Text(json)};
+  return JsonReply(json);
 }
 
 // "…/NS/NAME/triggers/T/sample"
@@ -71,14 +66,14 @@ admin::Reply Sample(op::LocalCluster& cluster, const std::string& path) {
   const std::vector<std::string> parts = absl::StrSplit(absl::StripPrefix(path, kPrefix), '/');
   const std::string key = absl::StrCat(parts[0], "/", parts[1]);
   const absl::StatusOr<op::FunctionObject> object = cluster.GetFunction(key);
-  if (!object.ok()) return Error(404, std::string(object.status().message()));
+  if (!object.ok()) return ErrorReply(404, std::string(object.status().message()));
   if (!object->function)
-    return Error(404, absl::StrCat("the manifest of ", key, " is wrong: see `mayfly get`"));
+    return ErrorReply(404, absl::StrCat("the manifest of ", key, " is wrong: see `mayfly get`"));
   const auto& triggers = object->function->spec.triggers;
   const auto trigger = std::find_if(triggers.begin(), triggers.end(),
                                     [&](const op::Trigger& one) { return one.name == parts[3]; });
   if (trigger == triggers.end())
-    return Error(404, absl::StrCat("function ", key, " has no trigger ", parts[3], " in its manifest"));
+    return ErrorReply(404, absl::StrCat("function ", key, " has no trigger ", parts[3], " in its manifest"));
   op::SecretData secret;
   if (trigger->event && !trigger->event->message.secret_name().empty()) {
     if (auto read = cluster.GetSecret(parts[0], trigger->event->message.secret_name()); read.ok())
@@ -89,12 +84,12 @@ admin::Reply Sample(op::LocalCluster& cluster, const std::string& path) {
           .count();
   const absl::StatusOr<TriggerSample> sample =
       MakeTriggerSample(*object->function, *trigger, secret, now, gateway::NewRecordId(now * 1'000));
-  if (!sample.ok()) return Error(409, std::string(sample.status().message()));
+  if (!sample.ok()) return ErrorReply(409, std::string(sample.status().message()));
   Json json = {
       {"method", sample->method}, {"path", sample->path}, {"headers", Json::array()}, {"body", sample->body}};
   if (!sample->host.empty()) json["headers"].push_back({"Host", sample->host});
   for (const auto& [name, value] : sample->headers) json["headers"].push_back({name, value});
-  return {200, "application/json", Text(json)};
+  return JsonReply(json);
 }
 
 }  // namespace
@@ -124,9 +119,7 @@ absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
     const std::string& url, const std::vector<std::string>& paths, const std::string& usage_folder) {
   auto server = std::make_unique<admin::AdminServer>(metrics, [] { return std::string(); });
   server->Handle("GET", "/v1/instance", [url, paths](const admin::Request&) {
-    return admin::Reply{
-        200, "application/json",
-        Text({{"url", url}, {"pid", ::getpid()}, {"version", MAYFLY_VERSION}, {"paths", paths}})};
+    return JsonReply({{"url", url}, {"pid", ::getpid()}, {"version", MAYFLY_VERSION}, {"paths", paths}});
   });
   server->Handle("GET", "/v1/functions", [&cluster, &operator_, url](const admin::Request&) {
     std::string body = "{\"functions\":[";
@@ -147,15 +140,15 @@ absl::StatusOr<std::unique_ptr<ControlApi>> ControlApi::Start(
                  [&cluster, &operator_, url](const admin::Request& request) {
                    const absl::StatusOr<FunctionView> view =
                        ViewOf(cluster, operator_, std::string(absl::StripPrefix(request.path, kPrefix)), url);
-                   if (!view.ok()) return Error(404, std::string(view.status().message()));
+                   if (!view.ok()) return ErrorReply(404, std::string(view.status().message()));
                    return admin::Reply{200, "application/json", ToJson(*view)};
                  });
   server->Handle("GET", absl::StrCat(kPrefix, "*/*/triggers/*/sample"),
                  [&cluster](const admin::Request& request) { return Sample(cluster, request.path); });
   server->Handle("GET", "/v1/usage", [&gateway, usage_folder](const admin::Request&) {
     if (const absl::Status status = gateway.WriteUsage(); !status.ok())
-      return Error(500, absl::StrCat("the newest usage records cannot be written: ", status.message()));
-    return admin::Reply{200, "application/json", Text({{"folder", usage_folder}})};
+      return ErrorReply(500, absl::StrCat("the newest usage records cannot be written: ", status.message()));
+    return JsonReply({{"folder", usage_folder}});
   });
   AddEventPages(*server, gateway, store);
   AddReplayPage(*server, cluster, store);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/utf8.h"
+#include "cli/api_reply.h"
 #include "gateway/gateway.h"
 #include "gateway/store/waiting.h"
 
@@ -20,15 +21,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr char kLetters[] = "/v1/deadletters/";
-
-std::string Text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
-
-admin::Reply Ok(const Json& json) { return {200, "application/json", Text(json)}; }
-
-admin::Reply Error(const absl::Status& status) {
-  const int code = absl::IsNotFound(status) ? 404 : absl::IsInvalidArgument(status) ? 400 : 503;
-  return {code, "application/json", Text({{"message", std::string(status.message())}})};
-}
 
 gateway::EventSelection Selection(const admin::Request& request) {
   gateway::EventSelection selection;
@@ -84,12 +76,12 @@ admin::Reply Events(const gateway::Gateway& gateway, gateway::EventStore& store,
   }
   const auto views = gateway::WaitFor<std::vector<gateway::EventView>>(
       [&](auto done) { store.ListPending(selection, std::move(done)); });
-  if (!views.ok()) return Error(views.status());
+  if (!views.ok()) return ErrorReply(views.status());
   const auto running = gateway::WaitFor<std::set<std::string>>([&](auto done) {
     gateway.RunningEvents(
         [done = std::move(done)](std::set<std::string> records) { done(std::move(records)); });
   });
-  if (!running.ok()) return Error(running.status());
+  if (!running.ok()) return ErrorReply(running.status());
   for (const gateway::EventView& view : *views) {
     json["events"].push_back({{"id", view.record},
                               {"function", view.trigger.function},
@@ -101,16 +93,16 @@ admin::Reply Events(const gateway::Gateway& gateway, gateway::EventStore& store,
                               {"attempts", view.attempts},
                               {"history", History(view.history)}});
   }
-  return Ok(json);
+  return JsonReply(json);
 }
 
 admin::Reply Letters(gateway::EventStore& store, const admin::Request& request) {
   const auto letters = gateway::WaitFor<std::vector<gateway::DeadLetter>>(
       [&](auto done) { store.ListDead(Selection(request), std::move(done)); });
-  if (!letters.ok()) return Error(letters.status());
+  if (!letters.ok()) return ErrorReply(letters.status());
   Json json = {{"letters", Json::array()}};
   for (const gateway::DeadLetter& letter : *letters) json["letters"].push_back(LetterJson(letter));
-  return Ok(json);
+  return JsonReply(json);
 }
 
 admin::Reply Letter(gateway::EventStore& store, const admin::Request& request) {
@@ -119,9 +111,9 @@ admin::Reply Letter(gateway::EventStore& store, const admin::Request& request) {
   one.with_body = true;
   const auto letters = gateway::WaitFor<std::vector<gateway::DeadLetter>>(
       [&](auto done) { store.ListDead(one, std::move(done)); });
-  if (!letters.ok()) return Error(letters.status());
+  if (!letters.ok()) return ErrorReply(letters.status());
   if (letters->empty())
-    return Error(absl::NotFoundError(absl::StrCat("there is no dead letter ", one.records[0])));
+    return ErrorReply(absl::NotFoundError(absl::StrCat("there is no dead letter ", one.records[0])));
   const gateway::DeadLetter& letter = letters->front();
   Json json = LetterJson(letter);
   json["subject"] = letter.event.subject();
@@ -132,12 +124,12 @@ admin::Reply Letter(gateway::EventStore& store, const admin::Request& request) {
   } else {
     json["bodyBase64"] = absl::Base64Escape(letter.body);
   }
-  return Ok(json);
+  return JsonReply(json);
 }
 
 admin::Reply Count(const absl::StatusOr<std::size_t>& count) {
-  if (!count.ok()) return Error(count.status());
-  return Ok({{"count", *count}});
+  if (!count.ok()) return ErrorReply(count.status());
+  return JsonReply({{"count", *count}});
 }
 
 }  // namespace

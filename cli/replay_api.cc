@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "cli/api_reply.h"
 #include "gateway/store/event_store.h"
 #include "gateway/store/waiting.h"
 
@@ -72,14 +73,10 @@ absl::StatusOr<Json> Replay(const op::LocalCluster& cluster, gateway::EventStore
 }  // namespace
 
 void AddReplayPage(admin::AdminServer& server, const op::LocalCluster& cluster, gateway::EventStore& store) {
-  server.Handle("GET", absl::StrCat(kPage, "*"), [&](const admin::Request& request) -> admin::Reply {
+  server.Handle("GET", absl::StrCat(kPage, "*"), [&](const admin::Request& request) {
     const absl::StatusOr<Json> json =
         Replay(cluster, store, std::string(absl::StripPrefix(request.path, kPage)));
-    constexpr auto kReplaced = Json::error_handler_t::replace;
-    if (json.ok()) return {200, "application/json", json->dump(-1, ' ', false, kReplaced)};
-    const int code = absl::IsNotFound(json.status()) ? 404 : 503;
-    const Json error = {{"message", std::string(json.status().message())}};
-    return {code, "application/json", error.dump(-1, ' ', false, kReplaced)};
+    return json.ok() ? JsonReply(*json) : ErrorReply(json.status());
   });
 }
 
