@@ -42,6 +42,12 @@ class CliEventsTest : public testing::KeptEventsTest {
     const httplib::Result result = client.Get(location.c_str());
     return result ? Json::parse(result->body, nullptr, false) : Json();
   }
+  Json Letters() { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; }
+  // The only dead letter's id, once there is one.
+  std::string AwaitLetter() {
+    EXPECT_TRUE(Eventually([&] { return Letters().size() == 1; }, std::chrono::seconds(20)));
+    return Letters()[0].value("id", "");
+  }
 };
 
 TEST_F(CliEventsTest, AnswersAnAsynchronousRequestWithItsIdAndKeepsTheResult) {
@@ -188,9 +194,8 @@ TEST_F(CliEventsTest, KeepsDeadLettersUntilTheyAreRedrivenOrPurged) {
   Add("fails", "fails", "  retry: {maxAttempts: 1}\n");
   const auto up = Up();
   ASSERT_TRUE(PostAsync(*up, "/fails", "x"));
-  const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
-  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)));
-  const std::string id = letters()[0]["id"];
+  const std::string id = AwaitLetter();
+  ASSERT_NE(id, "");
   const Json shown = Json::parse(Run({"dlq", "show", id}));
   ASSERT_EQ(shown["history"].size(), 1u);
   for (const Json& time : {shown["accepted"], shown["died"], shown["history"][0]["at"]})
@@ -199,7 +204,7 @@ TEST_F(CliEventsTest, KeepsDeadLettersUntilTheyAreRedrivenOrPurged) {
   EXPECT_EQ(missing.exit_code, 4);
   EXPECT_THAT(missing.err, HasSubstr("there is no dead letter nope: `mayfly dlq list` lists what there is"));
   EXPECT_THAT(Run({"dlq", "redrive", id}), HasSubstr("1 dead letter redriven"));
-  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)))
+  ASSERT_TRUE(Eventually([&] { return Letters().size() == 1; }, std::chrono::seconds(20)))
       << "it fails again";
   EXPECT_THAT(Run({"dlq", "purge", "--all"}), HasSubstr("1 dead letter purged"));
   EXPECT_THAT(Run({"dlq", "list"}), HasSubstr("no dead letters"));
@@ -209,16 +214,15 @@ TEST_F(CliEventsTest, ReplaysADeadLetterHereAndUnderADebugger) {
   Add("fails", "fails", "  retry: {maxAttempts: 1}\n");
   const auto up = Up();
   ASSERT_TRUE(PostAsync(*up, "/fails?message=lost", "x"));
-  const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
-  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)));
-  const std::string id = letters()[0]["id"];
+  const std::string id = AwaitLetter();
+  ASSERT_NE(id, "");
   const testing::Ran replayed = RunMayfly(temp_ / "run", {"replay", id});
   EXPECT_EQ(replayed.exit_code, 1);
   EXPECT_THAT(replayed.err, HasSubstr("failed: lost")) << "the query came along";
   const testing::Ran debugged = RunMayfly(temp_ / "run", {"replay", id, "--gdb", "--", "-batch"});
   EXPECT_THAT(debugged.out, HasSubstr("Temporary breakpoint")) << debugged.err;
   EXPECT_THAT(debugged.out, HasSubstr("ok_or_harm (")) << "the handler's own name";
-  EXPECT_EQ(letters().size(), 1u) << "nothing is settled by it";
+  EXPECT_EQ(Letters().size(), 1u) << "nothing is settled by it";
   const testing::Ran missing = RunMayfly(temp_ / "run", {"replay", "nope"});
   EXPECT_EQ(missing.exit_code, 4);
   EXPECT_THAT(missing.err, HasSubstr("there is no dead letter and no pending event nope: `mayfly dlq list`"));
@@ -228,11 +232,10 @@ TEST_F(CliEventsTest, ReplaysWithAnotherBuildOfTheModule) {
   Add("fails", "fails", "  retry: {maxAttempts: 1}\n");
   const auto up = Up();
   ASSERT_TRUE(PostAsync(*up, "/fails", "some body"));
-  const auto letters = [&] { return Json::parse(Run({"dlq", "list", "--json"}))["letters"]; };
-  ASSERT_TRUE(Eventually([&] { return letters().size() == 1; }, std::chrono::seconds(20)));
-  const testing::Ran replayed = RunMayfly(
-      temp_ / "run",
-      {"replay", std::string(letters()[0]["id"]), "--module", MAYFLY_TEST_MODULE_DIR "/echo_plain.so"});
+  const std::string id = AwaitLetter();
+  ASSERT_NE(id, "");
+  const testing::Ran replayed =
+      RunMayfly(temp_ / "run", {"replay", id, "--module", MAYFLY_TEST_MODULE_DIR "/echo_plain.so"});
   EXPECT_EQ(replayed.exit_code, 0) << replayed.err;
   EXPECT_EQ(replayed.out, "some body");
 }
