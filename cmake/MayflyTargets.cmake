@@ -67,7 +67,6 @@ function(mayfly_test name)
                                MAYFLY_TEST_MODULE_DIR="${CMAKE_BINARY_DIR}/test-modules")
   endif()
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main mayfly_warnings)
-  add_dependencies(mayfly_tests ${name})
   if("kubernetes" IN_LIST arg_LABELS)
     add_dependencies(mayfly_kubernetes_tests ${name})
   elseif("integration" IN_LIST arg_LABELS)
@@ -88,10 +87,11 @@ function(mayfly_test name)
 endfunction()
 
 # The default target builds what users run. Beside it:
-add_custom_target(mayfly_tests)             # every test
 add_custom_target(mayfly_unit_tests)        # those of parts, which `make asan` runs
 add_custom_target(mayfly_integration_tests) # those of whole programs
 add_custom_target(mayfly_kubernetes_tests)  # those that `make e2e` runs
+add_custom_target(mayfly_tests)             # all of these
+add_dependencies(mayfly_tests mayfly_unit_tests mayfly_integration_tests mayfly_kubernetes_tests)
 add_custom_target(mayfly_race_tests)        # those that `make tsan` runs
 add_custom_target(mayfly_fuzzers)           # preset fuzz
 add_custom_target(mayfly_benchmarks)        # tests/bench and *_benchmark.cc
