@@ -135,6 +135,7 @@ void AddTopOptions(CLI::App& command, TopOptions& options) {
 absl::Status ShowTop(const std::function<absl::StatusOr<TopSample>()>& look, const TopOptions& options) {
   absl::StatusOr<TopSample> before = look();
   for (int shown = 0; options.count == 0 || shown < options.count; ++shown) {
+    // Rates are over this time; Ctrl-C ends the program.
     std::this_thread::sleep_for(std::chrono::duration<double>(options.seconds));
     if (!before.ok()) return before.status();
     absl::StatusOr<TopSample> now = look();

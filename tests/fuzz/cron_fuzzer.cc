@@ -6,8 +6,7 @@
 #include "base/cron_schedule.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto schedule = mayfly::base::CronSchedule::Parse(
-      {reinterpret_cast<const char*>(data), size});  // NOLINT: bytes are bytes
+  const auto schedule = mayfly::base::CronSchedule::Parse({reinterpret_cast<const char*>(data), size});
   if (!schedule.ok()) return 0;
   const absl::Time after = absl::FromUnixSeconds(1'790'000'000);
   const absl::Time next = schedule->Next(after, absl::FixedTimeZone(3600));

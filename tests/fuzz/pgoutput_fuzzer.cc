@@ -7,8 +7,8 @@
 #include "gateway/sources/postgres/pg_event.h"
 #include "gateway/sources/postgres/pg_output.h"
 
-using namespace mayfly;           // NOLINT: a program of one file
-using namespace mayfly::gateway;  // NOLINT
+using namespace mayfly;
+using namespace mayfly::gateway;
 
 namespace {
 

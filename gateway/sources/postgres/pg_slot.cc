@@ -291,6 +291,7 @@ absl::Status DropAll(PgConnection& statements, const PostgresSettings& settings,
       if (dropped.ok()) break;
       if (SqlState(dropped.status()) != "55006" || std::chrono::steady_clock::now() + 50ms > deadline)
         return dropped.status();
+      // No server tells that a slot has become free.
       std::this_thread::sleep_for(20ms);
     }
   }
