@@ -50,6 +50,15 @@ class ActivatorTest : public ::testing::Test {
     return *replicas_.back();
   }
 
+  // Puts `replica` in force beside the others, before it says which revision it has.
+  absl::Status RouteToComing(const FakeReplica& replica) {
+    v1::Endpoint& endpoint = *route_.add_endpoints();
+    endpoint.set_replica("coming");
+    endpoint.set_address(replica.address());
+    endpoint.set_revision("r1");
+    return Apply();
+  }
+
   // Puts exactly these replicas (by number) in force.
   absl::Status Route(std::initializer_list<std::size_t> numbers) {
     route_.clear_endpoints();

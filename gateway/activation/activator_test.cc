@@ -176,11 +176,7 @@ TEST_F(ActivatorTest, FollowsTheCapacityThatAReplicaDeclares) {
 
 TEST_F(ActivatorTest, ConnectsToAComingReplicaAndSendsOnceItHasTheRevision) {
   FakeReplica& replica = AddReplica(0);
-  v1::Endpoint& endpoint = *route_.add_endpoints();
-  endpoint.set_replica("coming");
-  endpoint.set_address(replica.address());
-  endpoint.set_revision("r1");
-  ASSERT_TRUE(Apply().ok());
+  ASSERT_TRUE(RouteToComing(replica).ok());
   Call call = Begin("one");
   ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
   replica.SetRevision("r1");
@@ -193,11 +189,7 @@ TEST_F(ActivatorTest, ConnectsToAReplicaThatStandsByAndTakesThatStreamForItsFunc
   FakeReplica& replica = AddReplica(0);
   ASSERT_TRUE(StandBy({&replica}).ok());
   ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
-  v1::Endpoint& endpoint = *route_.add_endpoints();
-  endpoint.set_replica("coming");
-  endpoint.set_address(replica.address());
-  endpoint.set_revision("r1");
-  ASSERT_TRUE(Apply().ok());
+  ASSERT_TRUE(RouteToComing(replica).ok());
   Call call = Begin("one", "hello");
   replica.SetRevision("r1");
   replica.SetSlots(1);
@@ -247,11 +239,7 @@ TEST_F(ActivatorTest, ClosesStreamsToWhatStandsByNoMore) {
 TEST_F(ActivatorTest, SendsNothingToAComingReplicaThatGotAnothersRevision) {
   FakeReplica& replica = AddReplica(0);
   AddReplica(1);
-  v1::Endpoint& endpoint = *route_.add_endpoints();
-  endpoint.set_replica("coming");
-  endpoint.set_address(replica.address());
-  endpoint.set_revision("r1");
-  ASSERT_TRUE(Apply().ok());
+  ASSERT_TRUE(RouteToComing(replica).ok());
   Call call = Begin("one");
   ASSERT_TRUE(replica.WaitFor([](const Seen& seen) { return seen.streams == 1; }));
   replica.SetRevision("of another function");
