@@ -2,13 +2,11 @@
 
 import datetime
 import re
-import socketserver
 import subprocess
 import sys
-import threading
 import time
 
-from harness import mayfly, postgres_part
+from harness import mayfly, postgres_part, reports
 from harness.figures import median, percentile
 from harness.process import CpuMeter, Process, free_port
 
@@ -159,23 +157,15 @@ def cron(bench, figures):
     """How late schedules of each second are when their handlers run."""
     late = []
 
-    class Report(socketserver.StreamRequestHandler):
-        def handle(self):
-            words = self.rfile.readline().decode().split()
-            now = time.time()
-            instant = datetime.datetime.fromisoformat(words[0].split("@")[1].replace("Z", "+00:00"))
-            late.append((now - instant.timestamp()) * 1000)
-            self.wfile.write(b"done")
+    def take(line, now):
+        instant = datetime.datetime.fromisoformat(line.split()[0].split("@")[1].replace("Z", "+00:00"))
+        late.append((now - instant.timestamp()) * 1000)
 
-    class Listener(socketserver.ThreadingTCPServer):
-        request_queue_size = 128  # a connection that finds the queue full is tried again a second later
-
-    with Listener(("127.0.0.1", 0), Report) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
+    with reports.listening(take) as port:
         folder = bench.scratch("cron")
         (folder / "reports.so").write_bytes((bench.modules / "reports.so").read_bytes())
         triggers = "".join(f"  - {{name: t{n}, cron: {{schedule: '* * * * * *'}}}}\n" for n in range(10))
-        (folder / "f.yaml").write_text(MANIFEST.format(name="ticks", module="reports.so", port=listener.server_address[1],
+        (folder / "f.yaml").write_text(MANIFEST.format(name="ticks", module="reports.so", port=port,
                                                        concurrency=10, triggers=triggers))
         with mayfly.Mayfly(bench, folder, "mayfly-cron"):
             end = time.monotonic() + 60
@@ -185,7 +175,6 @@ def cron(bench, figures):
             late.clear()
             time.sleep(5 if bench.quick else 30)
             taken = list(late)
-        listener.shutdown()
     figures.add("cron_late_p50_ms", percentile(taken, 50), "ms")
     figures.add("cron_late_p99_ms", percentile(taken, 99))
     figures.note(f"{len(taken)} firings of 10 schedules, each stored before it ran")

@@ -4,13 +4,11 @@ import datetime
 import os
 import pathlib
 import signal
-import socketserver
 import subprocess
 import tempfile
-import threading
 import time
 
-from harness import mayfly
+from harness import mayfly, reports
 from harness.figures import median, percentile
 from harness.process import Process, free_port
 
@@ -121,24 +119,16 @@ def latency(bench, client):
     """How long after a row's commit its handler runs, in ms."""
     late = []
 
-    class Report(socketserver.StreamRequestHandler):
-        def handle(self):
-            line = self.rfile.readline().decode()
-            now = time.time()
-            _, found, time_of = line.partition('"commitTime":"')
-            if found:
-                late.append((now - datetime.datetime.fromisoformat(time_of[:26] + "+00:00").timestamp()) * 1000)
-            self.wfile.write(b"done")
+    def take(line, now):
+        _, found, time_of = line.partition('"commitTime":"')
+        if found:
+            late.append((now - datetime.datetime.fromisoformat(time_of[:26] + "+00:00").timestamp()) * 1000)
 
-    class Listener(socketserver.ThreadingTCPServer):
-        request_queue_size = 128  # a connection that finds the queue full is tried again a second later
-
-    with Listener(("127.0.0.1", 0), Report) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
+    with reports.listening(take) as port:
         folder = bench.scratch("postgres-latency")
         (folder / "reports.so").write_bytes((bench.modules / "reports.so").read_bytes())
         (folder / "login.yaml").write_text(SECRET)
-        (folder / "f.yaml").write_text(MANIFEST.format(module="reports.so", port=listener.server_address[1], concurrency=4, server=client.server.port, policy=""))
+        (folder / "f.yaml").write_text(MANIFEST.format(module="reports.so", port=port, concurrency=4, server=client.server.port, policy=""))
         fill(client, 0)
         count = 100 if bench.quick else 500
         with mayfly.Mayfly(bench, folder, "mayfly-postgres-latency"):
@@ -154,7 +144,6 @@ def latency(bench, client):
             limit = time.monotonic() + 30
             while len(late) < count and time.monotonic() < limit:
                 time.sleep(0.05)
-        listener.shutdown()
     if len(late) < count:
         raise RuntimeError(f"{len(late)} of {count} rows came")
     return late
