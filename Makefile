@@ -22,12 +22,11 @@ build: ## Build what users run: build/release/bin
 	@scripts/build release
 
 test: ## Build and run every test and check: programs as users have them, their parts under sanitizers
-	@scripts/install-packages test servers clang
+	@scripts/install-packages test servers
 	@tests/servers/server prepare
 	@scripts/build release all mayfly_integration_tests
 	@scripts/test release
-	@scripts/build dev mayfly_unit_tests
-	@scripts/test dev
+	@$(MAKE) --no-print-directory asan
 
 bench: ## Measure against bare gRPC, Beast, cpp-httplib and workerd; build/bench/spine.json
 	@scripts/install-packages bench
