@@ -187,26 +187,29 @@ TYPED_TEST_P(SourceFaultsTest, LosesNothingWhenTheGatewayIsKilled) {
   const auto up = this->Up();
   EXPECT_TRUE(this->AwaitAll());
   this->ExpectConservation();
-  // What was in flight, or whose acknowledgement was on its way.
-  EXPECT_LE(this->Duplicates(), 100 * kKills);
+  // A kill brings again what was in flight or whose acknowledgement was on its way; how much that is, the machine decides.
+  for (const auto& [body, count] : this->ledger_.Done()) EXPECT_LE(count, 1 + kKills) << body;
   std::cout << "  " << kKills << " kills, " << kEvents << " events, " << this->Duplicates()
             << " of them done twice\n";
 }
 
-TYPED_TEST_P(SourceFaultsTest, AcknowledgesNothingBeforeItsOutcome) {
-  this->HoldAll();
+TYPED_TEST_P(SourceFaultsTest, AcknowledgesWhatHasItsOutcomeAndNothingElse) {
+  constexpr int kSettled = 100;
   {
     const auto up = this->UpAndReady();
+    this->Publish(kSettled);
+    ASSERT_TRUE(this->AwaitAll());
+    this->HoldAll();
     this->Publish(8);
     ASSERT_TRUE(this->AwaitHeld(8));
-    EXPECT_EQ(this->rig_.Acknowledged(), 0);
+    EXPECT_EQ(this->rig_.Acknowledged(), kSettled);
     this->Kill(*up);
   }
-  EXPECT_EQ(this->rig_.Acknowledged(), 0);
+  EXPECT_EQ(this->rig_.Acknowledged(), kSettled);
   this->ledger_.Decide(nullptr);
   const auto up = this->Up();
   EXPECT_TRUE(this->AwaitAll());
-  EXPECT_EQ(this->Duplicates(), 0) << "what a dead gateway had was not done";
+  EXPECT_EQ(this->Duplicates(), 0) << "what a dead gateway had was not done, and what was acknowledged never comes again";
 }
 
 TYPED_TEST_P(SourceFaultsTest, TriesAgainWhatAKilledRuntimeHad) {
@@ -295,7 +298,7 @@ TYPED_TEST_P(SourceFaultsTest, GoesOnWhereItWasAfterItsFunctionIsDeletedAndMadeA
 }
 
 REGISTER_TYPED_TEST_SUITE_P(SourceFaultsTest, LosesNothingWhenTheGatewayIsKilled,
-                            AcknowledgesNothingBeforeItsOutcome, TriesAgainWhatAKilledRuntimeHad,
+                            AcknowledgesWhatHasItsOutcomeAndNothingElse, TriesAgainWhatAKilledRuntimeHad,
                             RunsAHandlerOnceThatTakesLongerThanTheLease,
                             SaysThatItsServerIsAwayAndGoesOnOnceItIsBack,
                             TakesCredentialsByThemselvesThatAreRevokedAndReplaced,
