@@ -107,18 +107,57 @@ struct Plan {
   return pid;
 }
 
-std::vector<pid_t> ChildrenOfThisProcess() {
+std::vector<pid_t> ChildrenOf(const std::string& process) {
   std::vector<pid_t> children;
-  DIR* const tasks = ::opendir("/proc/self/task");
+  const std::string folder = absl::StrCat("/proc/", process, "/task");
+  DIR* const tasks = ::opendir(folder.c_str());
   if (tasks == nullptr) return children;
   while (const dirent* const entry = ::readdir(tasks)) {
     if (entry->d_name[0] == '.') continue;
-    std::ifstream file(absl::StrCat("/proc/self/task/", entry->d_name, "/children"));
+    std::ifstream file(absl::StrCat(folder, "/", entry->d_name, "/children"));
     pid_t pid = 0;
     while (file >> pid) children.push_back(pid);
   }
   ::closedir(tasks);
   return children;
+}
+
+// The children of this process that StartChild() did not make.
+std::vector<pid_t> Orphans(const Registry& registry) {
+  std::vector<pid_t> orphans = ChildrenOf("self");
+  std::erase_if(orphans, [&](pid_t pid) { return registry.children.contains(pid); });
+  return orphans;
+}
+
+// Sends SIGKILL to all of them by their groups: a group dies as one, whatever it forks meanwhile.
+void KillGroupsOf(const std::vector<pid_t>& orphans, const Registry& registry) {
+  for (const pid_t pid : orphans) {
+    const pid_t group = ::getpgid(pid);
+    if (group > 1 && group != ::getpgrp() && !registry.children.contains(group)) ::kill(-group, SIGKILL);
+    ::kill(pid, SIGKILL);
+  }
+}
+
+// Sends SIGKILL to them and to all that descends from them, once all of it is stopped: what is stopped makes no new ones, but
+// still counts where their number is bounded, and its children keep their pids, as it does not wait for them.
+void KillTrees(const std::vector<pid_t>& orphans) {
+  constexpr int kSweeps = 64;
+  std::set<pid_t> stopped;
+  bool more = true;
+  for (int sweep = 0; more && sweep < kSweeps; ++sweep) {
+    more = false;
+    std::vector<pid_t> pids = orphans;
+    while (!pids.empty()) {
+      const pid_t pid = pids.back();
+      pids.pop_back();
+      if (stopped.insert(pid).second) {
+        ::kill(pid, SIGSTOP);
+        more = true;
+      }
+      for (const pid_t child : ChildrenOf(absl::StrCat(pid))) pids.push_back(child);
+    }
+  }
+  for (const pid_t pid : stopped) ::kill(pid, SIGKILL);
 }
 
 }  // namespace
@@ -208,19 +247,19 @@ void AdoptOrphans() {
 void KillOrphans() {
   if (!adopting) return;
   Registry& registry = TheRegistry();
-  // Killing an orphan hands its own children to this process: a few rounds reach them all.
+  // What an orphan leaves is handed to this process: a few rounds reach it all.
   constexpr int kRounds = 8;
   for (int round = 0; round < kRounds; ++round) {
     const std::lock_guard lock(registry.mutex);
-    bool found = false;
-    for (const pid_t pid : ChildrenOfThisProcess()) {
-      if (registry.children.contains(pid)) continue;
-      found = true;
-      ::kill(pid, SIGKILL);
+    const std::vector<pid_t> orphans = Orphans(registry);
+    if (orphans.empty()) return;
+    // All of them before the first is waited for: those that live keep those that are dying from their last step.
+    KillGroupsOf(orphans, registry);
+    KillTrees(Orphans(registry));
+    for (const pid_t pid : orphans) {
       int status = 0;
       ::waitpid(pid, &status, 0);
     }
-    if (!found) return;
   }
 }
 

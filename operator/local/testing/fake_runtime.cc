@@ -1,8 +1,12 @@
 // A runtime's outside without its inside: takes mayfly-runtime's arguments, listens, says that it is ready,
 // and ends on SIGTERM. A test tells it to misbehave by the program's name, which may be a link: see main().
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -18,6 +22,25 @@ void Write(const std::string& path, const std::string& text) {
   if (fd < 0) return;
   (void)!::write(fd, text.data(), text.size());
   ::close(fd);
+}
+
+// As many processes as a worker may have (runtime/worker/sandbox_tasks.h), each of which makes others for as long as it lives.
+[[noreturn]] void BeAForkBomb(bool in_sessions_of_their_own) {
+  constexpr rlim_t kMost = 200;
+  if (::geteuid() == 0) {
+    // The true root, and who may go beyond limits, has none.
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2] = {};
+    ::syscall(SYS_setresuid, 2'000'000'000 + ::getpid(), -1, -1);
+    ::syscall(SYS_capset, &header, none);
+  } else {
+    ::unshare(CLONE_NEWUSER);
+  }
+  const rlimit limit{kMost, kMost};
+  ::setrlimit(RLIMIT_NPROC, &limit);
+  for (;;) {
+    if (::fork() == 0 && in_sessions_of_their_own) ::setsid();
+  }
 }
 
 }  // namespace
@@ -44,6 +67,10 @@ int main(int argc, char** argv) {
   if (is("leaves-a-daemon") && ::fork() == 0) {
     ::setsid();
     for (;;) ::pause();
+  }
+  if (is("leaves-a-fork-bomb") && ::fork() == 0) {
+    ::setsid();
+    BeAForkBomb(is("of-daemons"));
   }
   const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
