@@ -17,6 +17,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -66,9 +67,14 @@ def furnish(name, state, cache):
     tools.link("/run/bin", "/run/tools")
 
 
+# A daemon that ended by itself is started again, as a node's systemd would; not sooner than this after it was started.
+RESTART_SECONDS = 1
+
+
 class Supervisor:
     def __init__(self):
         self._daemons = {}
+        self._started = {}  # when, of those that are to run
         self._env = {**os.environ, "PATH": PATH, "HOME": "/run",
                      # A client notices a dead connection after 8 s instead of 45, so a node that was cut off is back soon.
                      "HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "3"}
@@ -83,7 +89,19 @@ class Supervisor:
             if order["do"] not in ("start", "stop", "kill", "freeze", "thaw"):
                 raise ValueError(f"no such order: {order['do']}")
             getattr(self._daemons[name], order["do"])()
+            if order["do"] == "start":
+                self._started[name] = time.monotonic()
+            elif order["do"] in ("stop", "kill"):
+                self._started.pop(name, None)
         return {"ok": True, "running": sorted(name for name, daemon in self._daemons.items() if daemon.running())}
+
+    def restart(self):
+        now = time.monotonic()
+        for name, started in self._started.items():
+            if now - started >= RESTART_SECONDS and not self._daemons[name].running():
+                print(f"{name} ended by itself and is started again", flush=True)
+                self._daemons[name].start()
+                self._started[name] = now
 
     def bury(self):
         """Reaps orphans, which become ours; our own daemons are reaped by their objects."""
@@ -106,6 +124,7 @@ def serve(listener):
     listener.settimeout(0.2)
     while True:
         supervisor.bury()
+        supervisor.restart()
         try:
             connection, _ = listener.accept()
         except TimeoutError:
