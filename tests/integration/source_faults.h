@@ -209,7 +209,8 @@ TYPED_TEST_P(SourceFaultsTest, AcknowledgesWhatHasItsOutcomeAndNothingElse) {
   this->ledger_.Decide(nullptr);
   const auto up = this->Up();
   EXPECT_TRUE(this->AwaitAll());
-  EXPECT_EQ(this->Duplicates(), 0) << "what a dead gateway had was not done, and what was acknowledged never comes again";
+  EXPECT_EQ(this->Duplicates(), 0)
+      << "what a dead gateway had was not done, and what was acknowledged never comes again";
 }
 
 TYPED_TEST_P(SourceFaultsTest, TriesAgainWhatAKilledRuntimeHad) {
