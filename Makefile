@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench bench-cluster bench-events build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run server-kafka server-nats server-postgres test tidy tsan
+.PHONY: asan bench bench-cluster bench-events bench-scaling build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run server-kafka server-nats server-postgres test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -43,6 +43,11 @@ bench-events: ## Measure events: JetStream beside a client in C, the store, sche
 	@tests/servers/server prepare
 	@scripts/build release all mayfly_benchmarks
 	@tests/bench/run_events
+
+bench-scaling: ## Measure scaling and cold starts on a real Kubernetes, as root; build/bench/scaling.json
+	@scripts/install-packages bench cluster test
+	@scripts/build release all
+	@tests/bench/run_scaling
 
 chaos: ## 100,000 requests while workers and runtimes are killed; build/chaos/storm.json
 	@scripts/install-packages test

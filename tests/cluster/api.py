@@ -1,4 +1,4 @@
-"""The API server's plain HTTP answers, without starting kubectl for each: health, and GET of a path."""
+"""The API server's plain HTTP answers, without starting kubectl for each: health, what a path holds, and writes."""
 
 import base64
 import http.client
@@ -29,9 +29,26 @@ class Api:
 
     def get(self, path, timeout=10):
         """(status, body) of a GET. Raises OSError if there is no answer."""
+        return self._ask("GET", path, None, {}, timeout)
+
+    def create(self, path, what):
+        """The object as it was made of `what`, in the list at `path`."""
+        return self._write("POST", path, what, "application/json")
+
+    def patch(self, path, what):
+        """The object as it is with the fields of `what`, a merge patch."""
+        return self._write("PATCH", path, what, "application/merge-patch+json")
+
+    def _write(self, method, path, what, content_type):
+        status, body = self._ask(method, path, json.dumps(what), {"Content-Type": content_type}, 10)
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {body[:300]}")
+        return json.loads(body)
+
+    def _ask(self, method, path, body, headers, timeout):
         connection = http.client.HTTPSConnection(self._address, timeout=timeout, context=self._context)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace")
         except http.client.HTTPException as error:

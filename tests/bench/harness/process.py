@@ -84,6 +84,12 @@ def read_stat(pid):
     return int(fields[1]), text[begin + 1 : end], (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def processes_named(program):
+    """The pids of all processes of that name on this machine."""
+    stats = ((int(entry), read_stat(int(entry))) for entry in os.listdir("/proc") if entry.isdigit())
+    return [pid for pid, stat in stats if stat and stat[1] == program[:15]]
+
+
 def tree_of(root):
     """{pid: name} of a process and all its descendants."""
     parents = {}
