@@ -56,6 +56,11 @@ target_link_libraries(mayfly_grpc_reflection INTERFACE -Wl,--whole-archive -l:li
 
 add_library(mayfly_curl INTERFACE IMPORTED GLOBAL)
 target_link_libraries(mayfly_curl INTERFACE CURL::libcurl)
+# Its archive, of which only what reads tar, gzip and zstd is linked: the shared library loads an XML parser and 30 MB of
+# Unicode tables for forms that nobody reads here. The decompressors themselves stay dynamic.
+find_library(ARCHIVE_ARCHIVE libarchive.a REQUIRED)
+add_library(mayfly_archive INTERFACE IMPORTED GLOBAL)
+target_link_libraries(mayfly_archive INTERFACE ${ARCHIVE_ARCHIVE} z zstd)
 add_library(mayfly_simdjson INTERFACE IMPORTED GLOBAL)
 target_link_libraries(mayfly_simdjson INTERFACE simdjson::simdjson)
 

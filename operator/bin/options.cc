@@ -37,6 +37,10 @@ std::optional<int> ParseOptions(int argc, char** argv, ProgramOptions& options) 
   app.add_option("--runtime-image", options.cluster.pods.image, "Image of replicas' pods")->required();
   app.add_option("--image-pull-policy", options.cluster.pods.image_pull_policy, "of that image")
       ->check(CLI::IsMember({"Always", "IfNotPresent", "Never"}));
+  app.add_option(
+      "--plain-http-registry", options.cluster.plain_http_registries,
+      "A registry without TLS, HOST or HOST:PORT, out of which runtimes fetch modules; may be given "
+      "again");
   app.add_option("--control", options.control_address, "Where gateways dial: HOST:PORT")
       ->capture_default_str();
   app.add_option("--admin", options.admin_address, "Where /metrics, /healthz and /readyz are: HOST:PORT");

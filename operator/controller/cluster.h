@@ -42,6 +42,8 @@ struct Replica {
   std::string message;
   // What it was made from, as FunctionObject has it: it can only serve what was made of the same.
   std::string replica_template = {};
+  // It was made for a pool: it has no volume of any function's.
+  bool pooled = false;
   std::chrono::steady_clock::time_point created;
 };
 
@@ -62,6 +64,8 @@ struct FunctionObject {
   std::shared_ptr<const std::string> artifact_bytes = nullptr;
   // Or where a runtime fetches it from; artifact_sha256 is known then.
   std::string artifact_url = {};
+  // Or the image that it is in: replicas have a volume of it at artifact_path, and one of a pool fetches it. Without logins.
+  std::optional<v1::ModuleImage> artifact_image = {};
   std::optional<v1::Problem> artifact_problem;
   // What replicas are made from that cannot be changed once they run (image, resources …); "" if there is no such
   // thing. A replica of another template serves on until enough of this one do.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "operator/api/function_resource.h"
 #include "operator/api/function_status.h"
+#include "operator/api/image_name.h"
 #include "operator/kube/api_error.h"
 #include "operator/kube/informer.h"
 #include "operator/pods/cluster_writes.h"
@@ -98,6 +100,10 @@ struct KubernetesCluster::Impl {
     if (!artifact.image.empty()) {
       object.artifact_identity = artifact.image;
       object.artifact_path = kImageModulePath;
+      object.artifact_image.emplace().set_reference(artifact.image);
+      const auto& plain = options.plain_http_registries;
+      object.artifact_image->set_plain_http(
+          std::find(plain.begin(), plain.end(), SplitImageName(artifact.image).host) != plain.end());
     } else if (!artifact.path.empty()) {
       object.artifact_identity = artifact.path + " " + sha256;
       object.artifact_path = artifact.path;

@@ -29,6 +29,8 @@ const kube::Resource& FunctionResources();
 struct KubernetesClusterOptions {
   std::string space;  // the one namespace to look after; "" for all
   PodDefaults pods;
+  // Registries (HOST or HOST:PORT) without TLS, out of which runtimes fetch modules.
+  std::vector<std::string> plain_http_registries = {};
   std::chrono::milliseconds sync_timeout{60'000};
   // What a namespace needs before a pod can start there; may block.
   std::function<absl::Status(const std::string& space)> prepare = {};

@@ -131,6 +131,7 @@ Replica PodIndex::MakeReplica(const std::string& key, const PodView& pod) const 
   replica.reason = pod.reason;
   replica.message = pod.message;
   replica.replica_template = pod.replica_template;
+  replica.pooled = pod.pooled;
   if (!pod.ip.empty()) replica.address = AddressOf(pod.ip, port_);
   return replica;
 }

@@ -70,6 +70,7 @@ PodView ReadPod(const kube::JsonView& pod) {
   view.pool = std::string(pod["metadata"]["labels"][kPoolLabel].Text());
   view.owner = std::string(kube::ControllerUid(pod));
   view.replica_template = std::string(pod["metadata"]["annotations"][kTemplateAnnotation].Text());
+  view.pooled = !view.pool.empty() || pod["metadata"]["annotations"][kFromPoolAnnotation].exists();
   view.ip = std::string(status["podIP"].Text());
   const std::string_view phase = status["phase"].Text();
   if (phase == "Failed" || phase == "Succeeded") {

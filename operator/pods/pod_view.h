@@ -18,6 +18,7 @@ struct PodView {
   ReplicaPhase phase = ReplicaPhase::kStarting;
   std::string ip;
   std::string replica_template;  // out of the annotation
+  bool pooled = false;           // it was made for a pool, whosever it is now
   // Why it does not start, or how it ended: in the kubelet's or the scheduler's own words.
   std::string reason;
   std::string message;

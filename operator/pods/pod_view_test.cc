@@ -29,6 +29,18 @@ TEST(PodView, RunsOnceItsContainerDoesAndItHasAnAddress) {
   EXPECT_EQ(view.reason, "");
 }
 
+TEST(PodView, KnowsThatItWasMadeForAPool) {
+  EXPECT_FALSE(Read("{}").pooled);
+  kube::JsonDocument document;
+  for (
+      const char* metadata :
+      {R"({"metadata":{"name":"p-x","labels":{"mayfly.dev/pool":"p"}},"status":{}})",
+       R"({"metadata":{"name":"p-x","labels":{"mayfly.dev/function":"f"},"annotations":{"mayfly.dev/from-pool":"p"}},"status":{}})"}) {
+    ASSERT_TRUE(document.Parse(metadata).ok());
+    EXPECT_TRUE(ReadPod(document.root()).pooled) << metadata;
+  }
+}
+
 TEST(PodView, StartsWithoutAReasonWhileThatIsOrdinary) {
   for (const char* const status :
        {R"({})", R"({"phase":"Pending"})",

@@ -44,9 +44,6 @@ std::string WhyNotFromPool(const Function& function, const RuntimePoolSpec& pool
   const FunctionSpec& spec = function.spec;
   const PodOptions& own = spec.runtime;
   const PodOptions& pods = pool.pods;
-  if (!spec.artifact.image.empty())
-    return "spec.artifact.image is mounted as a volume, which a pod that runs cannot be given: use url or "
-           "configMap";
   if (!spec.artifact.credentials_secret.empty())
     return "spec.artifact.credentialsSecret is mounted as a volume, which a pod that runs cannot be given";
   if (spec.timeout > kPoolTimeout) {

@@ -17,7 +17,7 @@ inline constexpr std::chrono::milliseconds kPoolTimeout = std::chrono::minutes(1
 //
 // What Load hands over is no obstacle: module, handler, config, environment, concurrency, limits of a worker. What a pod
 // is made from is: it has to be what the function would get by itself, or what it leaves open.
-//   volumes       artifact.image, artifact.credentialsSecret: a pod of its own
+//   volumes       artifact.credentialsSecret: a pod of its own. An artifact.image needs none: it is fetched
 //   who it is     serviceAccountName, runtimeClassName, image: the same
 //   resources     a function that asks for none takes the pool's; else all amounts are the same
 //   placement     what nodeSelector and tolerations ask for, the pool has too

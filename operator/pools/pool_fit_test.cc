@@ -36,6 +36,13 @@ TEST(PoolFit, ServesWhatLoadHandsOver) {
   EXPECT_THAT(WhyNotFromPool(function, {}), IsEmpty());
 }
 
+TEST(PoolFit, ServesAnImageWhoeverMayPullIt) {
+  Function function;
+  function.spec.artifact.image = "registry.example.com/a:1";
+  function.spec.image_pull_secrets = {"login"};
+  EXPECT_THAT(WhyNotFromPool(function, {}), IsEmpty());
+}
+
 TEST(PoolFit, LetsAFunctionThatLeavesItOpenTakeWhatThePoolHas) {
   EXPECT_THAT(WhyNotFromPool(OfUrl(), LargePool()), IsEmpty());
 }
@@ -53,11 +60,6 @@ struct Misfit {
 
 TEST(PoolFit, NamesTheFieldThatNeedsAPodOfItsOwn) {
   const Misfit misfits[] = {
-      {"spec.artifact.image",
-       [](FunctionSpec& spec) {
-         spec.artifact = {};
-         spec.artifact.image = "x";
-       }},
       {"spec.artifact.credentialsSecret", [](FunctionSpec& spec) { spec.artifact.credentials_secret = "x"; }},
       {"spec.timeout 16m", [](FunctionSpec& spec) { spec.timeout = std::chrono::minutes(16); }},
       {"spec.runtime.image", [](FunctionSpec& spec) { spec.runtime.image = "x"; }},

@@ -77,6 +77,14 @@ struct Refusal {
   base::MonotonicTime retry_at{};
 };
 
+// An image that a replica of a pool could not fetch. Pods of the function's own are made meanwhile: their nodes may know more,
+// credentials, a mirror or the image itself.
+struct UnfetchedImage {
+  std::string reference;
+  v1::Problem problem;
+  base::MonotonicTime until{};
+};
+
 // The clock of one cold start.
 struct ColdStart {
   std::string replica;
@@ -185,6 +193,7 @@ struct FunctionState {
   std::optional<Revision> wanted;
   std::optional<Revision> good;  // the last one that a replica took
   std::optional<Refusal> refused;
+  std::optional<UnfetchedImage> unfetched;
   TriggerSecrets secrets;
   Routing routing;
 

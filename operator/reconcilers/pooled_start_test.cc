@@ -110,8 +110,8 @@ TEST_F(PooledStartTest, MakesAReplicaWhenThePoolIsExhausted) {
 }
 
 TEST_F(PooledStartTest, SaysOnceWhyThePoolDoesNotFit) {
-  rig_.pool_.RefuseWith(
-      absl::FailedPreconditionError("RuntimePool a does not fit: spec.artifact.image is mounted"));
+  rig_.pool_.RefuseWith(absl::FailedPreconditionError(
+      "RuntimePool a does not fit: spec.artifact.credentialsSecret is mounted"));
   rig_.cluster_.Apply(rig_.Hello("aa", 3, 5));
   rig_.Settle();
   EXPECT_EQ(rig_.cluster_.created(), 3);

@@ -71,9 +71,9 @@ void Reconciliation::NoteBlocked(const ReplicaState& replica) {
   const std::string blocked = fmt::format("{}: {}", replica.seen.reason, replica.seen.message);
   if (state_.blocked == blocked) return;
   state_.blocked = blocked;
-  NoteFailure(
-      v1::MakeProblem("operator", replica.seen.reason,
-                      fmt::format("replica {} does not start: {}", replica.seen.name, replica.seen.message)));
+  std::string message = fmt::format("replica {} does not start: {}", replica.seen.name, replica.seen.message);
+  if (Unfetched()) message += "; for a replica of the pool, " + state_.unfetched->problem.message();
+  NoteFailure(v1::MakeProblem("operator", replica.seen.reason, std::move(message)));
 }
 
 void Reconciliation::ListReplicas() {
@@ -164,6 +164,8 @@ bool Reconciliation::Alive(const ReplicaState& replica) const {
 }
 
 bool Reconciliation::Fits(const ReplicaState& replica) const {
+  const bool lacks = state_.wanted && replica.revision != state_.wanted->name;
+  if (replica.seen.pooled && lacks && Unfetched()) return false;
   const std::string& wanted = state_.object.replica_template;
   return wanted.empty() || replica.seen.replica_template.empty() || replica.seen.replica_template == wanted;
 }
@@ -237,7 +239,7 @@ void Reconciliation::CreateReplicas(std::int32_t missing) {
 }
 
 bool Reconciliation::TakeFromPool(const Function& function, bool from_zero) {
-  if (parts_.pool == nullptr) return false;
+  if (parts_.pool == nullptr || Unfetched()) return false;
   const base::MonotonicTime begin = parts_.clock.Now();
   absl::StatusOr<Replica> taken = parts_.pool->Take(function);
   if (!taken.ok()) {

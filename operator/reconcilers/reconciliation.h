@@ -67,6 +67,10 @@ class Reconciliation {
 
   bool Alive(const ReplicaState& replica) const;
   bool IsEndpoint(const ReplicaState& replica) const;
+  // Whether replicas of a pool cannot fetch the image that is wanted now.
+  bool Unfetched() const;
+  // Has pods of the function's own made for a while.
+  void NoteUnfetched(const Revision& revision, const v1::Problem& problem);
   // Whether it was made as replicas are made now, so that it can serve what is wanted.
   bool Fits(const ReplicaState& replica) const;
   // The revision that replicas should have now; null if there is none that could serve.

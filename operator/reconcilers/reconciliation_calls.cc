@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/backoff.h"
 #include "base/log.h"
+#include "operator/reconcilers/pull_secrets.h"
 #include "operator/reconcilers/reconciliation.h"
 #include "proto/problem.h"
 
@@ -26,17 +28,55 @@ constexpr std::string_view kReasonFetching = "ArtifactFetching";
 constexpr std::string_view kReasonUnreachable = "ArtifactUnreachable";
 constexpr auto kFetchPause = 200ms;
 constexpr auto kUnreachablePause = 10s;
+// How long a function gets pods of its own once a replica of a pool could not fetch its image.
+constexpr auto kOwnPodsInstead = 10min;
+
+// What keeps a replica from an image that its node may have, or may get.
+bool NodeMayKnowMore(std::string_view reason) {
+  // An earlier runtime, which knows nothing of images, finds no file at the path "".
+  return reason == "ArtifactForbidden" || reason == "ArtifactUntrusted" || reason == kReasonUnreachable ||
+         reason == "ArtifactNotServed" || reason == "FetchFailed" || reason == "NoSpace" ||
+         reason == "NotReadable";
+}
+
+using LoadCall = std::function<absl::StatusOr<v1::LoadReply>(const std::optional<v1::ModuleImage>& image)>;
+
+// Has the image fetched by whoever the function's pull secrets let fetch it.
+absl::StatusOr<v1::LoadReply> LoadOutOfImage(const Cluster& cluster, const Revision& revision,
+                                             const LoadCall& load) {
+  const absl::StatusOr<PullSecrets> secrets =
+      ReadPullSecrets(cluster, *revision.function, *revision.artifact_image);
+  if (!secrets.ok()) {
+    v1::LoadReply unknown;
+    *unknown.mutable_problem() = v1::MakeProblem(
+        "operator", kReasonUnreachable,
+        fmt::format("the image {} cannot be fetched: {}", revision.artifact_image->reference(),
+                    std::string(secrets.status().message())));
+    return unknown;
+  }
+  absl::StatusOr<v1::LoadReply> reply = load(secrets->image);
+  if (reply.ok() && reply->problem().reason() == "ArtifactForbidden" && !secrets->left_out.empty()) {
+    v1::Problem& problem = *reply->mutable_problem();
+    problem.set_message(fmt::format("{}; {}", problem.message(), secrets->left_out));
+  }
+  return reply;
+}
 
 }  // namespace
 
 void Reconciliation::StartLoad(const std::string& name, ReplicaState& replica, const Revision& revision) {
-  auto call = [&client = parts_.replicas, &queue = parts_.queue, &clock = parts_.clock, inbox = state_.inbox,
-               key = state_.key, name, address = replica.seen.address, revision, epoch = options_.epoch,
+  auto call = [&client = parts_.replicas, &cluster = parts_.cluster, &queue = parts_.queue,
+               &clock = parts_.clock, inbox = state_.inbox, key = state_.key, name,
+               address = replica.seen.address, pooled = replica.seen.pooled, revision, epoch = options_.epoch,
                create_timeout = options_.create_timeout] {
-    v1::LoadRequest request = MakeLoadRequest(revision, epoch);
-    request.set_create_timeout_ms(static_cast<std::uint32_t>(create_timeout.count()));
     const base::MonotonicTime begin = clock.Now();
-    auto reply = client.Load(address, request, create_timeout + kLoadMargin);
+    const auto load = [&](const std::optional<v1::ModuleImage>& image) {
+      v1::LoadRequest request = MakeLoadRequest(revision, epoch, image);
+      request.set_create_timeout_ms(static_cast<std::uint32_t>(create_timeout.count()));
+      return client.Load(address, request, create_timeout + kLoadMargin);
+    };
+    auto reply =
+        pooled && revision.artifact_image ? LoadOutOfImage(cluster, revision, load) : load(std::nullopt);
     inbox->Put(LoadDone{.replica = name,
                         .revision = revision,
                         .begin = begin,
@@ -159,6 +199,11 @@ void Reconciliation::Take(const LoadDone& done) {
       replica.not_before = now_ + kFetchPause;
       return;
     }
+    if (replica.seen.pooled && done.revision.artifact_image && NodeMayKnowMore(problem.reason())) {
+      NoteUnfetched(done.revision, problem);
+      if (replica.taken && !replica.claim_due) GiveBack(done.replica);
+      return;
+    }
     // Replicas that have the module serve on while its source is away.
     if (problem.reason() == kReasonUnreachable && state_.good && state_.good->name == done.revision.name) {
       NoteFailure(problem);
@@ -222,6 +267,20 @@ void Reconciliation::Take(const LoadDone& done) {
   Lose(replica, "LoadFailed",
        fmt::format("replica {} could not be given its module: {}", done.replica,
                    std::string(status.message())));
+}
+
+bool Reconciliation::Unfetched() const {
+  const std::optional<v1::ModuleImage>& image = state_.object.artifact_image;
+  return state_.unfetched && image && image->reference() == state_.unfetched->reference &&
+         now_ < state_.unfetched->until;
+}
+
+void Reconciliation::NoteUnfetched(const Revision& revision, const v1::Problem& problem) {
+  state_.unfetched = UnfetchedImage{
+      .reference = revision.artifact_image->reference(), .problem = problem, .until = now_ + kOwnPodsInstead};
+  v1::Problem told = problem;
+  told.set_message(problem.message() + ". The function gets pods of its own instead, whose nodes fetch it");
+  NoteFailure(std::move(told));
 }
 
 void Reconciliation::GiveBack(const std::string& name) {

@@ -38,16 +38,21 @@ std::optional<Revision> MakeRevision(const FunctionObject& object) {
                   .artifact_path = object.artifact_path,
                   .artifact_sha256 = object.artifact_sha256,
                   .artifact_bytes = object.artifact_bytes,
-                  .artifact_url = object.artifact_url};
+                  .artifact_url = object.artifact_url,
+                  .artifact_image = object.artifact_image};
 }
 
-v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch) {
+v1::LoadRequest MakeLoadRequest(const Revision& revision, std::uint64_t epoch,
+                                const std::optional<v1::ModuleImage>& image) {
   const FunctionSpec& spec = revision.function->spec;
   v1::LoadRequest request;
   request.set_epoch(epoch);
   request.set_function(revision.function->Key());
   request.set_revision(revision.name);
-  if (revision.artifact_bytes != nullptr) {
+  if (image) {
+    *request.mutable_image() = *image;
+    request.set_fetch_wait_ms(kFetchWaitMs);
+  } else if (revision.artifact_bytes != nullptr) {
     request.set_inline_(*revision.artifact_bytes);
   } else if (!revision.artifact_url.empty()) {
     request.set_url(revision.artifact_url);

@@ -33,7 +33,7 @@ class DownloadTest : public ::testing::Test {
 
   // What a fetch of `path` ends with: "" if it went well, else "REASON: SENTENCE".
   std::string Fetch(const std::string& path) {
-    order_.url = path.starts_with("/") ? server_.url() + path : path;
+    order_.source.url = path.starts_with("/") ? server_.url() + path : path;
     const base::FileDescriptor file(
         ::open((folder_ / "module").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     const auto failure = Download(order_, file.get(), [this](std::uint64_t bytes, std::uint64_t total) {

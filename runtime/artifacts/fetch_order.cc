@@ -7,7 +7,8 @@
 namespace mayfly::runtime {
 namespace {
 
-constexpr std::size_t kFixedFields = 7;
+constexpr std::size_t kFixedFields = 11;
+constexpr std::size_t kLoginFields = 4;
 
 void Append(std::string& text, std::string_view field) {
   text += field;
@@ -38,13 +39,24 @@ const std::size_t kFetchVariableCount = std::size(kFetchVariables);
 
 std::string Encode(const FetchOrder& order) {
   std::string text;
-  Append(text, order.url);
+  const ImageSource& image = order.source.image;
+  Append(text, order.source.url);
   Append(text, order.sha256);
   Append(text, order.folder);
   Append(text, std::to_string(order.cache_bytes));
   Append(text, std::to_string(order.most_bytes));
   Append(text, order.credentials_folder);
   Append(text, std::to_string(order.timeout.count()));
+  Append(text, image.reference);
+  Append(text, image.ca_certificates);
+  Append(text, image.plain_http ? "1" : "0");
+  Append(text, std::to_string(image.logins.size()));
+  for (const RegistryLogin& login : image.logins) {
+    Append(text, login.username);
+    Append(text, login.password);
+    Append(text, login.identity_token);
+    Append(text, login.registry_token);
+  }
   for (const auto& [name, value] : order.settings) {
     Append(text, name);
     Append(text, value);
@@ -60,20 +72,34 @@ std::optional<FetchOrder> DecodeFetchOrder(std::string_view text) {
     fields.emplace_back(text.substr(0, end));
     text.remove_prefix(end + 1);
   }
-  if (fields.size() < kFixedFields || (fields.size() - kFixedFields) % 2 != 0) return std::nullopt;
+  if (fields.size() < kFixedFields) return std::nullopt;
   FetchOrder order;
-  order.url = fields[0];
+  ImageSource& image = order.source.image;
+  order.source.url = fields[0];
   order.sha256 = fields[1];
   order.folder = fields[2];
   order.credentials_folder = fields[5];
+  image.reference = fields[7];
+  image.ca_certificates = fields[8];
+  image.plain_http = fields[9] == "1";
   std::uint64_t timeout = 0;
+  std::uint64_t logins = 0;
   if (!ReadNumber(fields[3], order.cache_bytes) || !ReadNumber(fields[4], order.most_bytes) ||
-      !ReadNumber(fields[6], timeout)) {
+      !ReadNumber(fields[6], timeout) || !ReadNumber(fields[10], logins)) {
     return std::nullopt;
   }
   order.timeout = std::chrono::milliseconds(timeout);
-  for (std::size_t i = kFixedFields; i < fields.size(); i += 2) order.settings[fields[i]] = fields[i + 1];
+  std::size_t next = kFixedFields;
+  if (logins > (fields.size() - next) / kLoginFields) return std::nullopt;
+  for (; logins > 0; --logins, next += kLoginFields)
+    image.logins.push_back({fields[next], fields[next + 1], fields[next + 2], fields[next + 3]});
+  if ((fields.size() - next) % 2 != 0) return std::nullopt;
+  for (; next < fields.size(); next += 2) order.settings[fields[next]] = fields[next + 1];
   return order;
+}
+
+std::string ModuleSource::Shown() const {
+  return image.reference.empty() ? ShownUrl(url) : "the image " + image.reference;
 }
 
 std::string ShownUrl(std::string_view url) {

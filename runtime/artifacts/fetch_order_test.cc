@@ -6,7 +6,7 @@ namespace mayfly::runtime {
 namespace {
 
 TEST(FetchOrder, IsTheSameOnTheOtherSide) {
-  const FetchOrder order{.url = "https://h/a\nb",
+  const FetchOrder order{.source = {.url = "https://h/a\nb", .image = {}},
                          .sha256 = "ab",
                          .folder = "/f",
                          .cache_bytes = 1,
@@ -17,9 +17,22 @@ TEST(FetchOrder, IsTheSameOnTheOtherSide) {
   EXPECT_EQ(DecodeFetchOrder(Encode(order)), order);
 }
 
+TEST(FetchOrder, OfAnImageHasItsLogins) {
+  const FetchOrder order{.source = {.url = "",
+                                    .image = {.reference = "h/a:1",
+                                              .logins = {{.username = "ada", .password = "s"},
+                                                         {.identity_token = "i", .registry_token = "r"}},
+                                              .ca_certificates = "pem",
+                                              .plain_http = true}},
+                         .settings = {{"A", "x"}}};
+  EXPECT_EQ(DecodeFetchOrder(Encode(order)), order);
+  EXPECT_EQ(order.source.Shown(), "the image h/a:1");
+}
+
 TEST(FetchOrder, IsNothingIfItIsCutOff) {
   FetchOrder order;
-  order.url = "https://h/a";
+  order.source.url = "https://h/a";
+  order.source.image.logins = {{.username = "ada"}};
   std::string text = Encode(order);
   while (!text.empty()) {
     text.pop_back();

@@ -1,5 +1,5 @@
-// mayfly-fetch: fetches one module into a cache. Started by mayfly-runtime when a function's module is at a URL; see
-// fetch_order.h for what it is told and what it answers.
+// mayfly-fetch: fetches one module into a cache. Started by mayfly-runtime when a function's module is at a URL or in an image;
+// see fetch_order.h for what it is told and what it answers.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -47,11 +47,13 @@ int main() {
     std::fputs("mayfly-fetch is started by mayfly-runtime, not by people.\n", stderr);
     return 2;
   }
-  const auto failure = FetchIntoCache(*order, [](std::uint64_t bytes, std::uint64_t total) {
-    Say(fmt::format("progress {} {}\n", bytes, total));
-  });
+  std::string sha256;
+  const auto failure = FetchIntoCache(
+      *order,
+      [](std::uint64_t bytes, std::uint64_t total) { Say(fmt::format("progress {} {}\n", bytes, total)); },
+      sha256);
   if (!failure) {
-    Say("fetched\n");
+    Say(fmt::format("fetched {}\n", sha256));
     return 0;
   }
   std::string message = failure->message.substr(0, kMaxAnswerLine / 2);

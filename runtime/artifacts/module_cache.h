@@ -6,6 +6,9 @@
 //
 // Bounded: Keep() removes those that were used longest ago. One that somebody has open stays readable to him.
 //
+// Of an image, whose module's digest nobody knows beforehand, it keeps which module was in it:
+// <folder>/images/<digest of the image>, a link that says so and is never followed.
+//
 // Only trusted code may be able to write to the folder. Thread-safe; so are several processes with one folder.
 #pragma once
 
@@ -26,27 +29,37 @@ class ModuleCache {
 
   // The module, open for reading, and marked as used now; nothing if it is not there.
   base::FileDescriptor Find(const std::string& sha256) const;
+  // The digest of the module that the image `digest` has in it; "" if that is not known.
+  std::string ModuleOfImage(const std::string& digest) const;
+  void KeepImage(const std::string& digest, const std::string& sha256) const;
   // Removes what is kept under `sha256`.
   void Drop(const std::string& sha256) const;
 
-  // The right to fetch `sha256`, for as long as the descriptor is open. kDeadlineExceeded if another process has it for
-  // so long; `waits` is called now and then meanwhile.
-  absl::StatusOr<base::FileDescriptor> Lock(const std::string& sha256,
+  // The right to fetch `key`, for as long as the descriptor is open. kDeadlineExceeded if another process has it for
+  // so long; `waits` is called now and then meanwhile. A key has 64 hexadecimal digits: the module's digest if it is known,
+  // else another one.
+  absl::StatusOr<base::FileDescriptor> Lock(const std::string& key,
                                             std::chrono::steady_clock::time_point deadline,
                                             const std::function<void()>& waits) const;
-  // An empty file to fetch into. REQUIRES: the lock of `sha256`, as for the two below.
-  absl::StatusOr<base::FileDescriptor> Begin(const std::string& sha256) const;
-  // Gives what Begin() gave its name. The caller has checked its digest.
-  absl::Status Keep(const std::string& sha256, const base::FileDescriptor& file) const;
+  // An empty file to fetch into. REQUIRES: the lock of `key`, as for the two below.
+  absl::StatusOr<base::FileDescriptor> Begin(const std::string& key) const;
+  // Gives what Begin() gave its name, `sha256`. The caller has checked that this is its digest.
+  absl::Status Keep(const std::string& key, const std::string& sha256,
+                    const base::FileDescriptor& file) const;
   // Removes what Begin() gave.
-  void Abandon(const std::string& sha256) const;
+  void Abandon(const std::string& key) const;
+  // An empty file without a name, for what only this process needs.
+  absl::StatusOr<base::FileDescriptor> Scratch() const;
 
  private:
   ModuleCache(std::string folder, std::uint64_t most_bytes)
       : folder_(std::move(folder)), most_bytes_(most_bytes) {}
 
   std::string PathOf(const std::string& sha256) const { return folder_ + "/" + sha256 + ".so"; }
-  std::string PartOf(const std::string& sha256) const { return folder_ + "/" + sha256 + ".part"; }
+  std::string PartOf(const std::string& key) const { return folder_ + "/" + key + ".part"; }
+  std::string ImagePathOf(const std::string& digest) const { return folder_ + "/images/" + digest; }
+  // Forgets images whose modules are not kept any more.
+  void TrimImages() const;
   void Trim(const std::string& kept) const;
 
   std::string folder_;

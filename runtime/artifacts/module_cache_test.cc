@@ -24,7 +24,7 @@ class ModuleCacheTest : public ::testing::Test {
     ASSERT_EQ(::write(file->get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
     const timespec times[] = {{used_seconds, 0}, {used_seconds, 0}};
     ::futimens(file->get(), times);
-    ASSERT_TRUE(cache_.Keep(Name(name), *file).ok());
+    ASSERT_TRUE(cache_.Keep(Name(name), Name(name), *file).ok());
   }
   std::string Read(char name) {
     const base::FileDescriptor file = cache_.Find(Name(name));
@@ -93,6 +93,17 @@ TEST_F(ModuleCacheTest, TakesOverAndRemovesWhatADeadProcessLeft) {
   Put('a', "1234", 1);
   EXPECT_EQ(Read('a'), "1234");
   EXPECT_FALSE(std::filesystem::exists(folder_ / ("cache/" + Name('b') + ".part")));
+}
+
+TEST_F(ModuleCacheTest, KnowsWhichModuleAnImageHasForAsLongAsItIsKept) {
+  EXPECT_EQ(cache_.ModuleOfImage(Name('1')), "");
+  Put('a', "12345678", 1);
+  cache_.KeepImage(Name('1'), Name('a'));
+  EXPECT_EQ(cache_.ModuleOfImage(Name('1')), Name('a'));
+  Put('b', "12345678", 2);
+  cache_.KeepImage(Name('2'), Name('b'));
+  EXPECT_EQ(cache_.ModuleOfImage(Name('1')), "") << "its module had to go";
+  EXPECT_EQ(cache_.ModuleOfImage(Name('2')), Name('b'));
 }
 
 }  // namespace

@@ -14,7 +14,9 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "base/utf8.h"
 #include "proto/problem.h"
+#include "runtime/artifacts/image_reference.h"
 #include "runtime/pool/process_registry.h"
 #include "runtime/pool/spawn.h"
 
@@ -24,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 // Beyond the order's own: the program keeps to its time, unless it hangs.
 constexpr std::chrono::seconds kProgramMargin{10};
-constexpr char kFetched[] = "fetched";
+constexpr std::string_view kFetched = "fetched ";
 
 std::map<std::string, std::string> SettingsOfEnvironment() {
   std::map<std::string, std::string> settings;
@@ -34,9 +36,9 @@ std::map<std::string, std::string> SettingsOfEnvironment() {
   return settings;
 }
 
-v1::Problem Broken(const std::string& url, std::string_view what) {
+v1::Problem Broken(const ModuleSource& source, std::string_view what) {
   return v1::MakeProblem("runtime", "FetchFailed",
-                         fmt::format("{} cannot be fetched: {}", ShownUrl(url), what));
+                         fmt::format("{} cannot be fetched: {}", source.Shown(), what));
 }
 
 }  // namespace
@@ -59,31 +61,40 @@ void ModuleFetcher::Stop() {
   changed_.notify_all();
 }
 
-base::FileDescriptor ModuleFetcher::Fetch(const std::string& url, const std::string& sha256,
-                                          Clock::time_point deadline, v1::Problem& problem) {
-  if (sha256.size() != 64 || sha256.find_first_not_of("0123456789abcdef") != std::string::npos) {
+FetchedModule ModuleFetcher::FindKept(const ModuleSource& source, const std::string& sha256) const {
+  if (!sha256.empty()) return {cache_.Find(sha256), sha256};
+  const auto reference = ParseImageReference(source.image.reference);
+  if (!reference || reference->digest.empty()) return {};
+  const std::string module = cache_.ModuleOfImage(reference->digest);
+  return module.empty() ? FetchedModule() : FetchedModule{cache_.Find(module), module};
+}
+
+FetchedModule ModuleFetcher::Fetch(const ModuleSource& source, const std::string& sha256,
+                                   Clock::time_point deadline, v1::Problem& problem) {
+  const bool may_be_any = sha256.empty() && !source.image.reference.empty();
+  if (!may_be_any && !IsSha256(sha256)) {
     problem =
         v1::MakeProblem("runtime", "BadArtifactUrl",
-                        fmt::format("{} has no sha256, without which nothing is fetched", ShownUrl(url)));
+                        fmt::format("{} has no sha256, without which nothing is fetched", source.Shown()));
     return {};
   }
-  if (base::FileDescriptor file = cache_.Find(sha256)) return file;
+  if (FetchedModule module = FindKept(source, sha256)) return module;
   bool same = false;
   {
     const std::lock_guard lock(mutex_);
-    same = work_ && work_->url == url && work_->sha256 == sha256;
+    same = work_ && work_->source == source && (work_->any_sha256 ? sha256.empty() : work_->sha256 == sha256);
   }
-  if (!same) Begin(url, sha256);
+  if (!same) Begin(source, sha256);
   std::unique_lock lock(mutex_);
   const std::shared_ptr<Work> work = work_;
   changed_.wait_until(lock, deadline, [&] { return stopped_ || work->done; });
   if (stopped_) {
-    problem = Broken(url, "this runtime ends");
+    problem = Broken(source, "this runtime ends");
     return {};
   }
   if (!work->done) {
     problem = v1::MakeProblem("runtime", kReasonFetching,
-                              fmt::format("{} is being fetched: {}", ShownUrl(url), work->progress));
+                              fmt::format("{} is being fetched: {}", source.Shown(), work->progress));
     return {};
   }
   // Who asks after this begins anew.
@@ -92,19 +103,20 @@ base::FileDescriptor ModuleFetcher::Fetch(const std::string& url, const std::str
     problem = *std::move(work->problem);
     return {};
   }
-  base::FileDescriptor file = cache_.Find(sha256);
-  if (!file) problem = Broken(url, "the cache had no room for it; make it larger, or load it again");
-  return file;
+  FetchedModule module{cache_.Find(work->sha256), work->sha256};
+  if (!module) problem = Broken(source, "the cache had no room for it; make it larger, or load it again");
+  return module;
 }
 
-void ModuleFetcher::Begin(const std::string& url, const std::string& sha256) {
+void ModuleFetcher::Begin(const ModuleSource& source, const std::string& sha256) {
   if (thread_.joinable()) {
     thread_.request_stop();
     thread_.join();
   }
   auto work = std::make_shared<Work>();
-  work->url = url;
+  work->source = source;
   work->sha256 = sha256;
+  work->any_sha256 = sha256.empty();
   work->progress = "nothing has come yet";
   const std::lock_guard lock(mutex_);
   work_ = work;
@@ -117,10 +129,10 @@ void ModuleFetcher::Run(const std::stop_token& stop, const std::shared_ptr<Work>
   std::optional<v1::Problem> problem = RunProgram(stop, work);
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
   if (problem) {
-    base::log::Warn("module not fetched", {{"url", ShownUrl(work->url)}, {"problem", problem->message()}});
+    base::log::Warn("module not fetched", {{"from", work->source.Shown()}, {"problem", problem->message()}});
   } else {
     base::log::Info("module fetched",
-                    {{"url", ShownUrl(work->url)}, {"sha256", work->sha256}, {"took_ms", took}});
+                    {{"from", work->source.Shown()}, {"sha256", work->sha256}, {"took_ms", took}});
   }
   const std::lock_guard lock(mutex_);
   work->problem = std::move(problem);
@@ -130,7 +142,7 @@ void ModuleFetcher::Run(const std::stop_token& stop, const std::shared_ptr<Work>
 
 std::optional<v1::Problem> ModuleFetcher::RunProgram(const std::stop_token& stop,
                                                      const std::shared_ptr<Work>& work) {
-  FetchOrder order{.url = work->url,
+  FetchOrder order{.source = work->source,
                    .sha256 = work->sha256,
                    .folder = options_.folder,
                    .cache_bytes = options_.cache_bytes,
@@ -145,22 +157,22 @@ std::optional<v1::Problem> ModuleFetcher::RunProgram(const std::stop_token& stop
   auto pipe = MakeLogPipe();
   if (!input || !null || !stopped || !pipe.ok() || text.size() > kMaxOrderBytes ||
       pwrite(input.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-    return Broken(work->url, "mayfly-fetch cannot be told what to fetch");
+    return Broken(work->source, "mayfly-fetch cannot be told what to fetch");
   }
   const std::stop_callback wake(stop, [&stopped] { eventfd_write(stopped.get(), 1); });
   const auto pid =
       StartProgram(options_.program, {"mayfly-fetch"}, {input.get(), pipe->second.get(), null.get()});
-  if (!pid.ok()) return Broken(work->url, std::string(pid.status().message()));
+  if (!pid.ok()) return Broken(work->source, std::string(pid.status().message()));
   ProcessRegistry::Add(*pid);
   pipe->second.Reset();
 
-  std::optional<v1::Problem> result = Broken(work->url, "mayfly-fetch ended without an answer");
+  std::optional<v1::Problem> result = Broken(work->source, "mayfly-fetch ended without an answer");
   std::string pending;
   const Clock::time_point deadline = Clock::now() + options_.timeout + kProgramMargin;
   while (!stop.stop_requested()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) {
-      result = Broken(work->url, "mayfly-fetch hangs");
+      result = Broken(work->source, "mayfly-fetch hangs");
       break;
     }
     pollfd fds[] = {{pipe->first.get(), POLLIN, 0}, {stopped.get(), POLLIN, 0}};
@@ -188,12 +200,16 @@ std::optional<v1::Problem> ModuleFetcher::RunProgram(const std::stop_token& stop
 }
 
 void ModuleFetcher::TakeLine(const std::string& line, Work& work, std::optional<v1::Problem>& result) {
-  if (line == kFetched) {
+  if (line.starts_with(kFetched) && IsSha256(std::string_view(line).substr(kFetched.size()))) {
     result.reset();
+    const std::lock_guard lock(mutex_);
+    work.sha256 = line.substr(kFetched.size());
   } else if (line.starts_with("failed ")) {
     const std::size_t reason = line.find(' ') + 1;
     const std::size_t sentence = std::min(line.find(' ', reason), line.size() - 1) + 1;
-    result = v1::MakeProblem("runtime", line.substr(reason, sentence - 1 - reason), line.substr(sentence));
+    // Servers have a say in it.
+    result = v1::MakeProblem("runtime", line.substr(reason, sentence - 1 - reason),
+                             base::CleanUtf8(line.substr(sentence)));
   } else if (line.starts_with("progress ")) {
     const std::size_t bytes = line.find(' ') + 1;
     const std::size_t total = std::min(line.find(' ', bytes), line.size() - 1) + 1;

@@ -1,4 +1,5 @@
-// A ModuleFetcher gets a runtime the modules that are at URLs: out of its cache, or by a mayfly-fetch that it starts.
+// A ModuleFetcher gets a runtime the modules that are at URLs and in images: out of its cache, or by a mayfly-fetch that it
+// starts.
 //
 // A fetch may take longer than anybody should have to wait for an answer: Fetch() waits until its deadline, says what has
 // come so far, and goes on. Whoever asks again for the same joins; who asks for another ends the first.
@@ -32,6 +33,14 @@ struct ModuleFetcherOptions {
   std::chrono::milliseconds timeout{300'000};
 };
 
+// A module of the cache, open for reading; false if there is none.
+struct FetchedModule {
+  base::FileDescriptor file = {};
+  std::string sha256 = {};  // by which it is kept
+
+  explicit operator bool() const { return static_cast<bool>(file); }
+};
+
 class ModuleFetcher {
  public:
   // Fetched so far: a problem with this reason is no failure.
@@ -40,10 +49,11 @@ class ModuleFetcher {
   static absl::StatusOr<std::unique_ptr<ModuleFetcher>> Open(ModuleFetcherOptions options);
   ~ModuleFetcher();
 
-  // The module with the digest `sha256`, open for reading; or nothing and `problem`: kReasonFetching at `deadline`, else
-  // a reason of FetchFailure. Its content is still to be checked, and to be dropped if it is wrong.
-  base::FileDescriptor Fetch(const std::string& url, const std::string& sha256,
-                             std::chrono::steady_clock::time_point deadline, v1::Problem& problem);
+  // The module of `source`, whose digest is `sha256` ("": nobody has said, which images alone may leave open); or nothing
+  // and `problem`: kReasonFetching at `deadline`, else a reason of FetchFailure. Its content is still to be checked, and
+  // to be dropped if it is wrong. A tag is looked up each time; it may have moved.
+  FetchedModule Fetch(const ModuleSource& source, const std::string& sha256,
+                      std::chrono::steady_clock::time_point deadline, v1::Problem& problem);
   // The file of `sha256` is not what its name says.
   void Drop(const std::string& sha256) { cache_.Drop(sha256); }
 
@@ -52,8 +62,9 @@ class ModuleFetcher {
 
  private:
   struct Work {
-    std::string url;
-    std::string sha256;
+    ModuleSource source;
+    std::string sha256;  // as it was asked for; once it is done, the module's
+    bool any_sha256 = false;
     bool done = false;
     std::optional<v1::Problem> problem;
     std::string progress;
@@ -63,7 +74,9 @@ class ModuleFetcher {
       : options_(std::move(options)), cache_(std::move(cache)) {}
 
   // Ends the fetch that runs, and begins this one.
-  void Begin(const std::string& url, const std::string& sha256);
+  void Begin(const ModuleSource& source, const std::string& sha256);
+  // What the cache has of it.
+  FetchedModule FindKept(const ModuleSource& source, const std::string& sha256) const;
   void Run(const std::stop_token& stop, const std::shared_ptr<Work>& work);
   // How the program ended; nothing if it fetched the module.
   std::optional<v1::Problem> RunProgram(const std::stop_token& stop, const std::shared_ptr<Work>& work);

@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/testing/eventually.h"
 #include "base/testing/temp_dir.h"
+#include "base/utf8.h"
 #include "runtime/artifacts/testing.h"
 
 namespace mayfly::runtime {
@@ -24,6 +25,10 @@ class ModuleFetcherTest : public ::testing::Test {
       while (held_) ::usleep(2'000);
       response.set_content("module", "a/b");
     });
+    server_.server().Get("/v2/b/manifests/1", [](const auto&, auto& response) {
+      response.status = 401;
+      response.set_header("WWW-Authenticate", "Bearer realm=\"ftp://\xff\xfe/\"");
+    });
     server_.Start();
   }
   ~ModuleFetcherTest() override { held_ = false; }
@@ -34,14 +39,15 @@ class ModuleFetcherTest : public ::testing::Test {
     EXPECT_TRUE(fetcher.ok()) << fetcher.status();
     return *std::move(fetcher);
   }
+  ModuleSource At(const std::string& path) const { return {.url = server_.url() + path}; }
   // The content, or "REASON".
   std::string Fetch(ModuleFetcher& fetcher, std::chrono::milliseconds wait = std::chrono::seconds(20)) {
     problem_.Clear();
-    const base::FileDescriptor file =
-        fetcher.Fetch(server_.url() + "/m.so", base::Sha256Hex("module"), Clock::now() + wait, problem_);
-    if (!file) return problem_.reason();
+    const FetchedModule module =
+        fetcher.Fetch(At("/m.so"), base::Sha256Hex("module"), Clock::now() + wait, problem_);
+    if (!module) return problem_.reason();
     char text[64];
-    const ssize_t size = ::pread(file.get(), text, sizeof text, 0);
+    const ssize_t size = ::pread(module.file.get(), text, sizeof text, 0);
     return std::string(text, static_cast<std::size_t>(size));
   }
 
@@ -86,17 +92,31 @@ TEST_F(ModuleFetcherTest, FetchesOnceForTwoRuntimesOfAMachine) {
 }
 
 TEST_F(ModuleFetcherTest, TellsWhatTheProgramSays) {
-  const base::FileDescriptor file = fetcher_->Fetch(server_.url() + "/none.so", base::Sha256Hex("module"),
-                                                    Clock::now() + std::chrono::seconds(20), problem_);
-  EXPECT_FALSE(file);
+  EXPECT_FALSE(fetcher_->Fetch(At("/none.so"), base::Sha256Hex("module"),
+                               Clock::now() + std::chrono::seconds(20), problem_));
   EXPECT_EQ(problem_.reason(), "ArtifactNotFound");
   EXPECT_THAT(problem_.message(), HasSubstr("/none.so cannot be fetched: the server answers 404"));
 }
 
+TEST_F(ModuleFetcherTest, FetchesOutOfAnImageOfWhoseModuleNobodyKnowsTheDigest) {
+  const ModuleSource absent{.image = {.reference = server_.url().substr(7) + "/a:1"}};
+  EXPECT_FALSE(fetcher_->Fetch(absent, "", Clock::now() + std::chrono::seconds(20), problem_));
+  EXPECT_EQ(problem_.reason(), "ArtifactNotFound");
+  EXPECT_THAT(problem_.message(),
+              HasSubstr("the image " + server_.url().substr(7) + "/a:1 cannot be fetched"));
+}
+
+TEST_F(ModuleFetcherTest, PassesOnAsTextWhatAServerSays) {
+  const ModuleSource image{.image = {.reference = server_.url().substr(7) + "/b:1"}};
+  EXPECT_FALSE(fetcher_->Fetch(image, "", Clock::now() + std::chrono::seconds(20), problem_));
+  EXPECT_EQ(problem_.reason(), "ArtifactForbidden");
+  EXPECT_TRUE(base::IsUtf8(problem_.message())) << "protobuf would not pass it on";
+}
+
 TEST_F(ModuleFetcherTest, RefusesToFetchWithoutADigest) {
-  EXPECT_FALSE(fetcher_->Fetch(server_.url() + "/m.so", "", Clock::now(), problem_));
+  EXPECT_FALSE(fetcher_->Fetch(At("/m.so"), "", Clock::now(), problem_));
   EXPECT_EQ(problem_.reason(), "BadArtifactUrl");
-  EXPECT_FALSE(fetcher_->Fetch(server_.url() + "/m.so", "../../etc/passwd", Clock::now(), problem_));
+  EXPECT_FALSE(fetcher_->Fetch(At("/m.so"), "../../etc/passwd", Clock::now(), problem_));
   EXPECT_EQ(asked_, 0);
 }
 

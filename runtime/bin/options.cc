@@ -47,8 +47,9 @@ std::optional<int> ParseOptions(int argc, char** argv, Options& options) {
   app.add_option(
       "--symbolizer", options.symbolizer,
       "The program that names functions in backtraces (default: mayfly-symbolizer beside this one)");
-  app.add_option("--fetcher", options.fetcher,
-                 "The program that fetches modules from URLs (default: mayfly-fetch beside this one)");
+  app.add_option(
+      "--fetcher", options.fetcher,
+      "The program that fetches modules from URLs and out of images (default: mayfly-fetch beside this one)");
   app.add_option(
       "--module-cache", options.module_cache,
       "Folder of fetched modules, which runtimes of one user may share (default: one in --state-dir)");

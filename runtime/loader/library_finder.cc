@@ -19,9 +19,11 @@ constexpr char kCachePath[] = "/etc/ld.so.cache";
 #if defined(__x86_64__)
 constexpr std::array<std::string_view, 6> kDefaultFolders = {
     "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
-#else
+#elif defined(__aarch64__)
 constexpr std::array<std::string_view, 6> kDefaultFolders = {
     "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"};
+#else
+#error "Mayfly runs on x86-64 and aarch64"
 #endif
 
 bool SameFile(const struct stat& a, const struct stat& b) {

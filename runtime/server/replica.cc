@@ -66,9 +66,27 @@ absl::Status CheckLimits(const v1::LoadRequest& request) {
   return check("limits.worker_memory_bytes", request.limits().worker_memory_bytes(), kMostWorkerMemoryBytes);
 }
 
+// Where the module is fetched from; neither URL nor image if it is not.
+ModuleSource SourceOf(const v1::LoadRequest& request) {
+  ModuleSource source;
+  source.url = request.url();
+  if (!request.has_image()) return source;
+  source.image = {.reference = request.image().reference(),
+                  .ca_certificates = request.image().ca_certificates(),
+                  .plain_http = request.image().plain_http()};
+  for (const v1::RegistryLogin& login : request.image().logins()) {
+    source.image.logins.push_back({.username = login.username(),
+                                   .password = login.password(),
+                                   .identity_token = login.identity_token(),
+                                   .registry_token = login.registry_token()});
+  }
+  return source;
+}
+
 // What the dynamic linker says names our copy of the module, which nobody who reads it has ever seen.
 void NameSource(const v1::LoadRequest& request, const std::string& copy, v1::Problem& problem) {
   const std::string source = !request.url().empty()           ? ShownUrl(request.url())
+                             : request.has_image()            ? SourceOf(request).Shown()
                              : !request.source_path().empty() ? request.source_path()
                              : !request.path().empty()        ? request.path()
                                                               : "the module";
@@ -176,25 +194,28 @@ std::shared_ptr<const StoredModule> Replica::GetModule(const v1::LoadRequest& re
       found != request.environment().end()) {
     admit.library_path = found->second;
   }
-  if (request.url().empty()) return store_.Admit(admit, *reply.mutable_problem(), times);
+  if (request.url().empty() && !request.has_image())
+    return store_.Admit(admit, *reply.mutable_problem(), times);
   if (options_.fetcher == nullptr) {
-    *reply.mutable_problem() =
-        v1::MakeProblem("runtime", "ArtifactNotServed", "this runtime fetches no modules from URLs");
+    *reply.mutable_problem() = v1::MakeProblem("runtime", "ArtifactNotServed",
+                                               "this runtime fetches no modules from URLs or out of images");
     return nullptr;
   }
+  const ModuleSource source = SourceOf(request);
   const Clock::time_point start = Clock::now();
   const Clock::time_point deadline = start + milliseconds(Or(request.fetch_wait_ms(), kDefaultFetchWaitMs));
   std::shared_ptr<const StoredModule> module;
   // A file that went bad in the cache is found here, and fetched once more.
   for (int attempt = 0; !module && attempt < 2; ++attempt) {
-    const base::FileDescriptor file =
-        options_.fetcher->Fetch(request.url(), request.sha256(), deadline, *reply.mutable_problem());
-    if (!file) break;
-    admit.file = file.get();
-    admit.source_path = ShownUrl(request.url());
+    const FetchedModule fetched =
+        options_.fetcher->Fetch(source, request.sha256(), deadline, *reply.mutable_problem());
+    if (!fetched) break;
+    admit.file = fetched.file.get();
+    admit.sha256 = fetched.sha256;
+    admit.source_path = source.Shown();
     module = store_.Admit(admit, *reply.mutable_problem(), times);
     if (!module && reply.problem().reason() != "DigestMismatch") break;
-    if (!module) options_.fetcher->Drop(request.sha256());
+    if (!module) options_.fetcher->Drop(fetched.sha256);
   }
   times.fetch = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start) - times.check;
   return module;

@@ -2,11 +2,16 @@
 
 import base64
 import json
+import pathlib
+import re
+import tempfile
 import time
+import types
 import unittest
 
-from cluster import layout, wait
+from cluster import layout, shell, wait
 from cluster.testing import has_condition
+from e2e import artifacts_test
 from e2e.release import Release, get
 
 POOL = """
@@ -27,6 +32,12 @@ spec:
 
 
 class Pool(Release):
+    @classmethod
+    def options(cls):
+        """Pods of a pool fetch images out of the local registry, and out of one that is for ada alone; neither has TLS."""
+        cls.guarded = artifacts_test.Server(types.SimpleNamespace(addCleanup=cls.addClassCleanup), artifacts_test.WithPassword).address
+        return ["--set-json", f"operator.plainHttpRegistries={json.dumps([layout.REGISTRY, cls.guarded])}"]
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -52,6 +63,25 @@ class Pool(Release):
         lines = "".join(f"  {field}: {value}\n" for field, value in fields.items())
         self.cluster.apply(FUNCTION.replace("NAME", name).replace("MODULE", module) + lines, self.namespace)
         self.addCleanup(self.cluster.delete, "fn", name, self.namespace)
+
+    def image(self, name):
+        """What `mayfly build --push` prints of the example in C."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder) / "hello.c"
+            source.write_bytes((layout.ROOT / "examples" / "hello-c" / "hello.c").read_bytes())
+            said = shell.run(layout.ROOT / "build" / "release" / "bin" / "mayfly", "build", source, "--push", f"{layout.REGISTRY}/e2e/{name}:1",
+                             "--plain-http", seconds=120)
+        return re.search(r"image: (\S+)", said).group(1)
+
+    def function_of(self, name, image, sha256=None, **spec):
+        artifact = {"image": image, **({"sha256": sha256} if sha256 else {})}
+        self.cluster.apply(artifacts_test.function(name, artifact, **spec), self.namespace)
+        self.addCleanup(self.cluster.delete, "fn", name, self.namespace)
+
+    def await_failure(self, name, words):
+        """In the status of the function."""
+        wait.until(lambda: words in self.cluster.get("fn", name, self.namespace).get("status", {}).get("lastFailure", {}).get("message", ""),
+                   60, f"the status of {name} says {words}", every=0.3)
 
     def idle(self, pool):
         return self.pods(f"mayfly.dev/pool={pool}")
@@ -172,6 +202,61 @@ class Pool(Release):
         self.function("good")
         wait.until(lambda: get(self.gateway, "/good")[0] == 200, 30, "another function is served", every=0.1)
         wait.until(lambda: self.names(self.of("good")) == waits, 10, "and has that pod", every=0.1)
+
+    def test_loads_a_module_out_of_an_image(self):
+        image = self.image("pooled")
+        self.pool("images", 1)
+        self.await_filled("images", 1)
+        waits = self.names(self.idle("images"))
+        self.function_of("carried", image, scaling={"scaleToZeroAfter": "20s"})
+        self.kubectl("wait", "--for=condition=Ready", "fn/carried", "--timeout=30s")
+        begin = time.monotonic()
+        self.assertEqual(get(self.gateway, "/carried?name=Ada"), (200, "Hello, Ada!\n"))
+        print(f"  the first request of a function with an image and a pool took {(time.monotonic() - begin) * 1e3:.1f} ms", flush=True)
+        wait.until(lambda: self.names(self.of("carried")) == waits, 10, "the pod is the function's", every=0.1)
+        self.assertNotIn("module", {volume["name"] for volume in self.of("carried")[0]["spec"]["volumes"]})
+        # The next operator knows that this pod has no volume of the image.
+        self.kubectl("delete", "pods", "--selector", "app.kubernetes.io/component=operator", "--grace-period=0", "--force")
+        self.kubectl("rollout", "status", "deployment/mayfly-operator", "--timeout=60s", seconds=90)
+        self.kubectl("patch", "fn", "carried", "--type=merge", "--patch", '{"spec":{"config":{"greeting":"Hello"}}}')
+        for _ in range(20):
+            self.assertEqual(get(self.gateway, "/carried?name=Bob"), (200, "Hello, Bob!\n"))
+        self.assertEqual(self.names(self.of("carried")), waits)
+
+    def test_says_why_an_image_is_not_loaded(self):
+        image = self.image("refused")
+        self.pool("strict", 2)
+        self.await_filled("strict", 2)
+        self.function_of("forged", image, sha256="0" * 64, scaling={"minReplicas": 1})
+        self.await_failure("forged", f"spec.artifact.sha256 wants {'0' * 64}")
+        self.function_of("untagged", f"{layout.REGISTRY}/e2e/refused:none", scaling={"minReplicas": 1})
+        self.await_failure("untagged", "the registry has no none of e2e/refused")
+        self.assertEqual(self.of("untagged"), [])
+        self.await_filled("strict", 2)
+
+    def test_fetches_an_image_by_the_pull_secret_of_the_function(self):
+        image = self.image("guarded").replace(layout.REGISTRY, self.guarded)
+        self.pool("guards", 1)
+        self.await_filled("guards", 1)
+        waits = self.names(self.idle("guards"))
+        self.function_of("unknown", image, scaling={"minReplicas": 1})
+        self.await_failure("unknown", "name a Secret in spec.imagePullSecrets")
+        self.assertIn("pods of its own instead", self.await_event("unknown", "ArtifactForbidden"))
+        wait.until(lambda: self.of("unknown") and not waits & self.names(self.of("unknown")), 30, "it has a pod of its own", every=0.2)
+        self.function_of("missing", image, imagePullSecrets=[{"name": "login"}], scaling={"minReplicas": 1})
+        self.await_failure("missing", "there is no Secret login in namespace")
+        self.await_filled("guards", 1)
+        login = json.dumps({"auths": {self.guarded: {"auth": base64.b64encode(b"ada:secret").decode()}}})
+        self.kubectl("create", "secret", "docker-registry", "login", f"--from-file=.dockerconfigjson={self.file(login)}")
+        self.function_of("known", image, imagePullSecrets=[{"name": "login"}])
+        self.kubectl("wait", "--for=condition=Ready", "fn/known", "--timeout=30s")
+        self.assertEqual(get(self.gateway, "/known?name=Ada"), (200, "Hello, Ada!\n"))
+        wait.until(lambda: self.names(self.of("known")) == waits, 10, "the pod of the pool is the function's", every=0.1)
+
+    def file(self, text):
+        path = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory())) / "file"
+        path.write_text(text)
+        return path
 
 
 if __name__ == "__main__":

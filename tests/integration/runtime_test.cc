@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
@@ -22,6 +23,7 @@
 
 #include "base/testing/temp_dir.h"
 #include "mayfly/v1/runtime.grpc.pb.h"
+#include "tests/servers/server_process.h"
 
 namespace mayfly {
 namespace {
@@ -91,10 +93,13 @@ class RuntimeTest : public ::testing::Test {
 
   v1::LoadReply Load(const std::string& module, const std::string& revision = "r1", std::uint32_t slots = 4) {
     v1::LoadRequest request;
-    request.set_function("default/test");
-    request.set_revision(revision);
     request.set_path(std::string(MAYFLY_TEST_MODULE_DIR "/") + module + ".so");
     request.set_concurrency(slots);
+    return Load(request, revision);
+  }
+  v1::LoadReply Load(v1::LoadRequest request, const std::string& revision) {
+    request.set_function("default/test");
+    request.set_revision(revision);
     request.set_timeout_ms(10'000);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + seconds(20));
@@ -281,6 +286,63 @@ TEST_F(RuntimeTest, WhenItIsKilledItsWorkersGoWithIt) {
   EXPECT_TRUE(Await([] { return Descendants().size() >= 5; })) << "runtime, fork server, workers";
   Kill(SIGKILL);
   EXPECT_TRUE(Await([] { return Descendants().empty(); }));
+}
+
+// What `mayfly build --push` prints of an image with the module of examples/hello-c.
+std::string Push(const std::string& folder, const std::string& reference) {
+  const std::string source = folder + "/hello.c";
+  std::filesystem::copy_file(MAYFLY_SOURCE_DIR "/examples/hello-c/hello.c", source,
+                             std::filesystem::copy_options::overwrite_existing);
+  const std::string command = MAYFLY_BIN_DIR "/mayfly build " + source + " --push " + reference + " 2>&1";
+  FILE* const output = ::popen(command.c_str(), "r");
+  std::string said;
+  char buffer[1024];
+  for (std::size_t size; (size = std::fread(buffer, 1, sizeof(buffer), output)) > 0;)
+    said.append(buffer, size);
+  EXPECT_EQ(::pclose(output), 0) << said;
+  const std::size_t image = said.find("image: ");
+  if (image == std::string::npos) return said;
+  const std::size_t begin = image + std::string_view("image: ").size();
+  return said.substr(begin, said.find_first_of(" \n", begin) - begin);
+}
+
+TEST_F(RuntimeTest, LoadsAModuleOutOfAnImageThatBuildPushed) {
+  testing::ServerProcess registry({.name = "registry"});
+  const absl::Status started = registry.Start();
+  ASSERT_TRUE(started.ok()) << started;
+  const std::string repository = "127.0.0.1:" + std::to_string(registry.port()) + "/tools/hello";
+  const std::string image = Push(folder_.path(), repository + ":1");
+  ASSERT_THAT(image, ::testing::StartsWith(repository + "@sha256:"));
+  const auto load = [this](const std::string& reference, const std::string& revision,
+                           const std::string& sha256) {
+    v1::LoadRequest request;
+    request.mutable_image()->set_reference(reference);
+    request.set_sha256(sha256);
+    request.set_fetch_wait_ms(15'000);
+    return Load(request, revision);
+  };
+  for (const auto& [revision, reference, reason, words] : std::vector<std::array<std::string, 4>>{
+           {"absent", repository + ":2", "ArtifactNotFound", "the registry has no 2 of tools/hello"},
+           {"other", repository + "@sha256:" + std::string(64, 'a'), "ArtifactNotFound",
+            "mend spec.artifact.image"},
+           {"nowhere", "127.0.0.1:1/tools/hello:1", "ArtifactUnreachable", "does the registry run"}}) {
+    const v1::LoadReply reply = load(reference, revision, "");
+    EXPECT_EQ(reply.problem().reason(), reason) << reply.problem().message();
+    EXPECT_THAT(reply.problem().message(), HasSubstr(words));
+    EXPECT_FALSE(reply.bound());
+  }
+  const v1::LoadReply forged = load(image, "forged", std::string(64, 'a'));
+  EXPECT_EQ(forged.problem().reason(), "DigestMismatch");
+  EXPECT_THAT(forged.problem().message(), HasSubstr("spec.artifact.sha256 wants aaaa"));
+
+  const v1::LoadReply loaded = load(image, "r1", "");
+  ASSERT_FALSE(loaded.has_problem()) << loaded.problem().message();
+  EXPECT_GT(loaded.fetch_us(), 0u);
+  EXPECT_EQ(Invoke("", "name=Ada").body(), "Hello, Ada!\n");
+  // What the registry said of an image by its digest holds for ever; of a tag it is asked again.
+  registry.Kill();
+  EXPECT_FALSE(load(image, "r2", "").has_problem());
+  EXPECT_EQ(Invoke("", "name=Bob").body(), "Hello, Bob!\n");
 }
 
 // What another runtime says that ends by itself, and its exit code. `limit`: of files that it may open; 0: as many as this process.

@@ -58,6 +58,7 @@ STANDALONE = ["examples", "tests/modules"]
 # Libraries of others that one folder wraps, so that replacing one, or its exceptions, is that folder's business.
 # Tests and benchmarks may include any.
 LIBRARY_OWNERS = {
+    r"archive\.h|archive_entry\.h": ["runtime/artifacts"],
     r"boost/": ["admin", "gateway/http"],
     r"CLI/": ["cli", "gateway/bin", "operator/bin", "runtime/bin"],
     r"curl/": ["cli", "gateway/client", "operator/kube", "runtime/artifacts"],

@@ -33,6 +33,7 @@ class FakeReplicaPool final : public ReplicaPool {
       replica.name = name;
       replica.phase = ReplicaPhase::kRunning;
       replica.address = "unix:/" + name;
+      replica.pooled = true;
       waiting_[name] = replica;
       for (const auto& [each, waits] : waiting_)
         standby.push_back({.space = "default", .address = waits.address});
