@@ -126,6 +126,9 @@ absl::Status LocalStack::Assemble(LocalStackOptions options) {
   replica_client_ = std::make_unique<op::GrpcReplicaClient>(nullptr);
   op::OperatorOptions operator_options;
   operator_options.reconciler.base_url = url_;
+  // There is one gateway, which ends with its operator, and a machine that slept is no reason to take its triggers away.
+  operator_options.leases.quiet = milliseconds(0);
+  operator_options.leases.term = operator_options.leases.told_term = std::chrono::hours(1);
   operator_ = std::make_unique<op::Operator>(*cluster_, link_, *replica_client_, clock_, metrics_,
                                              std::move(operator_options));
   link_.Connect(

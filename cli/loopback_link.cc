@@ -48,6 +48,14 @@ void LoopbackLink::Open() {
   if (complete_) complete_();
 }
 
+void LoopbackLink::Answer(const std::string&, std::uint64_t epoch, const v1::LeaseTerm& term) {
+  v1::RouteUpdate update;
+  update.set_epoch(epoch);
+  *update.mutable_lease() = term;
+  const std::lock_guard lock(publish_mutex_);
+  if (apply_) apply_(update);
+}
+
 void LoopbackLink::OnReport(std::function<void(const v1::GatewayReport&)> report) {
   const std::lock_guard lock(report_mutex_);
   report_ = std::move(report);

@@ -28,6 +28,7 @@ class LoopbackLink final : public op::GatewayLink {
 
   void Publish(const v1::RouteUpdate& update) override;
   void Open() override;
+  void Answer(const std::string& gateway, std::uint64_t epoch, const v1::LeaseTerm& term) override;
   void OnReport(std::function<void(const v1::GatewayReport&)> report) override;
 
   // Whether the gateway has a route for `function`.

@@ -84,6 +84,9 @@ void Gateway::ServeEvents(EventStore* store, SourceFactories sources) {
   parts_->engine->UseUrls(parts_->to_urls);
   parts_->engine->OnTriggers(
       [this](const std::vector<v1::TriggerReport>& triggers) { parts_->activator.ReportTriggers(triggers); });
+  parts_->engine->OnLeases(
+      parts_->activator.gateway(), parts_->activator.instance(),
+      [this](const LeaseKeeper::News& news) { parts_->activator.ReportLeases(news.held, news.probe); });
   parts_->engine->Start();
 }
 

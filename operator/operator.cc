@@ -15,6 +15,11 @@ constexpr std::size_t kDrainThreads = 32;
 constexpr std::size_t kProbeThreads = 4;
 constexpr std::size_t kMaxWaiting = 10'000;
 
+LeaseOptions WithEpoch(LeaseOptions leases, std::uint64_t epoch) {
+  leases.epoch = epoch;
+  return leases;
+}
+
 }  // namespace
 
 Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& replicas, const base::Clock& clock,
@@ -29,8 +34,11 @@ Operator::Operator(Cluster& cluster, GatewayLink& gateways, ReplicaClient& repli
       queue_(clock),
       scaler_(clock, metrics, options_.scaling),
       meter_(clock),
-      routes_(gateways, options_.reconciler.epoch,
-              [this](const std::string& function) { queue_.Add(function); }),
+      leases_(WithEpoch(options_.leases, options_.reconciler.epoch), clock, metrics),
+      routes_(
+          gateways, options_.reconciler.epoch, [this](const std::string& function) { queue_.Add(function); },
+          &leases_),
+      lease_publisher_(leases_, routes_, gateways, options_.leads),
       loads_("op-load", kLoadThreads, kMaxWaiting),
       drains_("op-drain", kDrainThreads, kMaxWaiting),
       probes_("op-probe", kProbeThreads, kMaxWaiting),
@@ -62,6 +70,7 @@ absl::Status Operator::Start() {
   gateways_.OnReport([inlet = inlet_](const v1::GatewayReport& report) {
     if (const base::Gate::Pass pass = inlet->gate.Enter()) inlet->operator_->OnReport(report);
   });
+  lease_publisher_.Start();
   absl::Status watching = cluster_.Watch([this](const std::string& function) { queue_.Add(function); });
   if (!watching.ok()) return base::WithContext(watching, "watching the functions");
   ClaimRoutes();
@@ -109,6 +118,7 @@ void Operator::Stop() {
   while (!inlet_->gate.WaitUntil(std::chrono::steady_clock::now() + std::chrono::seconds(1))) {
     base::log::Warn("the operator waits for a gateway's report to be taken in");
   }
+  lease_publisher_.Stop();
   ticker_.request_stop();
   if (ticker_.joinable()) ticker_.join();
   controller_.Stop();
@@ -122,6 +132,7 @@ void Operator::OnReport(const v1::GatewayReport& report) {
   for (const std::string& function : scaler_.Observe(report)) queue_.Add(function);
   for (const std::string& function : triggers_.Observe(report)) queue_.Add(function);
   for (const Meter::Due& due : meter_.Observe(report)) queue_.AddAfter(due.function, due.at - clock_.Now());
+  leases_.Observe(report);
   routes_.Observe(report);
   if (report.unreachable_replicas_size() > 0) reconciler_.OnReport(report);
   if (!on_demand_) return;

@@ -29,8 +29,10 @@
 #include "operator/controller/executor.h"
 #include "operator/controller/replica_pool.h"
 #include "operator/controller/work_queue.h"
+#include "operator/leases/trigger_leases.h"
 #include "operator/metering/meter.h"
 #include "operator/reconcilers/function_reconciler.h"
+#include "operator/reconcilers/lease_publisher.h"
 #include "operator/reconcilers/route_table.h"
 
 namespace mayfly::op {
@@ -38,6 +40,9 @@ namespace mayfly::op {
 struct OperatorOptions {
   ReconcilerOptions reconciler;
   ScalingRules scaling;
+  LeaseOptions leases{};  // but the epoch, which is the reconciler's
+  // Whether this operator leads at this moment, by its own clock; empty: always.
+  std::function<bool()> leads{};
   int workers = 2;  // functions reconciled at once
   // How long gateways may go on with an earlier operator's routes while what runs is being understood.
   std::chrono::milliseconds settle_timeout{20'000};
@@ -100,7 +105,9 @@ class Operator {
   Scaler scaler_;
   TriggerHealth triggers_;
   Meter meter_;
+  TriggerLeases leases_;
   RouteTable routes_;
+  LeasePublisher lease_publisher_;
   Executor loads_;
   Executor drains_;
   Executor probes_;

@@ -102,6 +102,38 @@ TEST_F(OperatorTest, GivesGatewaysNoRoutesBeforeItKnowsWhatRuns) {
   EXPECT_EQ(Endpoints("default/f"), 1);
 }
 
+TEST_F(OperatorTest, LeasesATriggerToAGatewayThatAsksAndTellsItsTermAfterThat) {
+  FunctionObject object = MakeFunction("f");
+  auto function = std::make_shared<Function>(*object.function);
+  Trigger& trigger = function->spec.triggers.emplace_back();
+  trigger.name = "nightly";
+  trigger.event.emplace();
+  trigger.event->message.set_name("nightly");
+  trigger.event->message.mutable_cron()->set_schedule("0 3 * * *");
+  object.function = std::move(function);
+  cluster_.Apply(object);
+  ASSERT_TRUE(operator_.Start().ok());
+  ASSERT_TRUE(Eventually([&] { return Endpoints("default/f") == 0; }));
+  const auto nightly = [&] { return link_.Route("default/f")->triggers(0); };
+  EXPECT_EQ(nightly().owner(), "");
+  EXPECT_GT(nightly().epoch(), 0u) << "it must have one";
+  v1::GatewayReport report;
+  report.set_gateway("gateway-0");
+  report.set_instance("i");
+  report.set_lease_probe(5);
+  report.mutable_leases();
+  link_.HandIn(report);
+  ASSERT_TRUE(Eventually([&] { return link_.Term("gateway-0").has_value(); }));
+  EXPECT_EQ(link_.Term("gateway-0")->probe(), 5u);
+  // An operator that has just started waits for the terms of those before it.
+  ASSERT_TRUE(Eventually([&] {
+    report.set_lease_probe(report.lease_probe() + 1);
+    link_.HandIn(report);
+    return nightly().owner() == "gateway-0";
+  }));
+  EXPECT_EQ(nightly().owner_instance(), "i");
+}
+
 TEST_F(OperatorTest, SpendsLessThanAMillisecondOfItsOwnOnAColdStart) {
   constexpr int kFunctions = 200;
   for (int i = 0; i < kFunctions; ++i) cluster_.Apply(MakeFunction("f" + std::to_string(i)));

@@ -89,7 +89,9 @@ absl::Status Activator::Apply(const v1::RouteUpdate& update) {
         fmt::format("routes of epoch {} are refused: an operator with epoch {} has already spoken",
                     update.epoch(), epoch_));
   }
-  if (any_route_ && update.epoch() == epoch_ && update.version() <= version_ && !update.snapshot()) {
+  const bool term_alone = update.has_lease() && !update.snapshot() && update.version() == 0;
+  if (any_route_ && update.epoch() == epoch_ && update.version() <= version_ && !update.snapshot() &&
+      !term_alone) {
     return absl::FailedPreconditionError(
         fmt::format("routes of version {} are refused: version {} is in force", update.version(), version_));
   }
@@ -97,9 +99,11 @@ absl::Status Activator::Apply(const v1::RouteUpdate& update) {
     const std::shared_lock lock(mutex_);
     if (stopping_) return absl::FailedPreconditionError("the gateway is shutting down");
   }
+  // Versions of another operator are no older than this one's.
+  if (!term_alone || update.epoch() > epoch_) version_ = update.version();
   epoch_ = update.epoch();
-  version_ = update.version();
   any_route_ = true;
+  if (term_alone) return absl::OkStatus();
 
   std::vector<std::string> gone(update.remove().begin(), update.remove().end());
   if (update.snapshot()) {
@@ -176,6 +180,16 @@ void Activator::ReportTriggers(const std::vector<v1::TriggerReport>& triggers) {
   for (const v1::TriggerReport& trigger : triggers) *report.add_triggers() = trigger;
   parts_->demand.Push(std::move(report));
 }
+
+void Activator::ReportLeases(const v1::HeldLeases& held, std::uint64_t probe) {
+  v1::GatewayReport report;
+  *report.mutable_leases() = held;
+  report.set_lease_probe(probe);
+  parts_->demand.Push(std::move(report));
+}
+
+const std::string& Activator::gateway() const { return parts_->demand.gateway(); }
+const std::string& Activator::instance() const { return parts_->demand.instance(); }
 
 void Activator::Stop(std::chrono::steady_clock::time_point deadline) {
   const std::lock_guard applying(applying_);

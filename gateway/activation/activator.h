@@ -60,6 +60,12 @@ class Activator final : public Dispatcher {
   // Tells the operator of triggers, on the calling thread.
   void ReportTriggers(const std::vector<v1::TriggerReport>& triggers);
 
+  // Tells the operator which triggers this gateway has by leases, on the calling thread.
+  void ReportLeases(const v1::HeldLeases& held, std::uint64_t probe);
+  // Who reports, and which process of that name.
+  const std::string& gateway() const;
+  const std::string& instance() const;
+
   // Refuses new invocations and waits until those that were taken have their results; at `deadline`, those
   // that have none end with kReasonShuttingDown. Then closes every stream. Idempotent.
   void Stop(std::chrono::steady_clock::time_point deadline);

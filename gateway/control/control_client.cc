@@ -76,6 +76,8 @@ struct ControlClient::Impl {
         context_.TryCancel();
         return Close();
       }
+      // A term may come before the routes.
+      if (update_.version() == 0 && !update_.snapshot()) return StartRead(&update_);
       owner_.has_routes.store(true, std::memory_order_release);
       {
         const std::lock_guard lock(owner_.mutex);

@@ -31,6 +31,11 @@ void ReportMerger::Add(const v1::GatewayReport& report) {
       triggers_[key] = trigger;
     }
   }
+  if (report.has_leases()) {
+    leases_ = report.leases();
+    probe_ = report.lease_probe();
+    has_leases_ = leases_news_ = true;
+  }
   if (!report.instance().empty()) next_.set_instance(report.instance());
   next_.set_confirmed_epoch(report.confirmed_epoch());
   next_.set_confirmed_version(report.confirmed_version());
@@ -41,6 +46,7 @@ void ReportMerger::Add(const v1::GatewayReport& report) {
 void ReportMerger::StartAnew() {
   for (const auto& [function, demand] : wanted_) news_[function] = demand;
   for (const auto& [key, trigger] : triggers_) trigger_news_[key] = trigger;
+  leases_news_ = has_leases_;
   pending_ = true;
 }
 
@@ -62,8 +68,13 @@ v1::GatewayReport ReportMerger::Take(bool all) {
     *report.add_demand() = std::move(news_.extract(news_.begin()).mapped());
   }
   while (!trigger_news_.empty() &&
-         (all || static_cast<std::size_t>(report.triggers_size()) < kFunctionsPerReport)) {
+         (all || leases_news_ || static_cast<std::size_t>(report.triggers_size()) < kFunctionsPerReport)) {
     *report.add_triggers() = std::move(trigger_news_.extract(trigger_news_.begin()).mapped());
+  }
+  // In the same report as, and never before, what is told of the triggers.
+  if (std::exchange(leases_news_, false)) {
+    *report.mutable_leases() = leases_;
+    report.set_lease_probe(probe_);
   }
   pending_ = !news_.empty() || !trigger_news_.empty();
   return report;

@@ -1,5 +1,5 @@
 // A ReportMerger holds what is to be told to the operator: the newest demand of each function, what is so
-// of each trigger, and the newest confirmation.
+// of each trigger, the leases that are held, and the newest confirmation.
 //
 // Bounded by the number of functions, however long nobody listens, if those that are gone are forgotten. Not thread-safe.
 #pragma once
@@ -22,8 +22,8 @@ class ReportMerger {
 
   // Takes in what is newer.
   void Add(const v1::GatewayReport& report);
-  // Whoever listens now has heard nothing: every demand that is not zero, every trigger, and what every function has cost
-  // so far, is to be told again.
+  // Whoever listens now has heard nothing: every demand that is not zero, every trigger, what every function has cost
+  // so far, and what is held by leases, is to be told again.
   void StartAnew();
   // A function that is gone needs no telling again, once it wants nothing.
   void Forget(const std::string& function);
@@ -41,6 +41,11 @@ class ReportMerger {
   // By function and trigger: what is to be told, and the last of each.
   std::map<std::pair<std::string, std::string>, v1::TriggerReport> trigger_news_;
   std::map<std::pair<std::string, std::string>, v1::TriggerReport> triggers_;
+  // Once anything was said of leases: what is held, with the last probe, which counts from when it was made.
+  v1::HeldLeases leases_;
+  std::uint64_t probe_ = 0;
+  bool has_leases_ = false;
+  bool leases_news_ = false;
   bool pending_ = true;  // the first report tells the gateway's name
 };
 

@@ -56,6 +56,43 @@ TEST(ReportMerger, TellsANewListenerTheNewestOfEachTriggerThatIsNotGone) {
   EXPECT_EQ(anew.triggers(0).backlog(), 2u);
 }
 
+TEST(ReportMerger, TellsANewListenerWhatIsHeldByLeasesWithTheLastProbe) {
+  ReportMerger merger("gw-1");
+  EXPECT_FALSE(merger.Take().has_leases()) << "nothing was said of leases";
+  v1::GatewayReport held;
+  held.mutable_leases()->add_leases()->set_epoch(5);
+  held.set_lease_probe(9);
+  merger.Add(held);
+  EXPECT_EQ(merger.Take().lease_probe(), 9u);
+  merger.Add(Wants("a", 1));
+  EXPECT_FALSE(merger.Take().has_leases());
+  merger.StartAnew();
+  const v1::GatewayReport anew = merger.Take();
+  EXPECT_EQ(anew.lease_probe(), 9u);
+  ASSERT_EQ(anew.leases().leases_size(), 1);
+  EXPECT_EQ(anew.leases().leases(0).epoch(), 5u);
+  // This one ends: it asks for no more.
+  held.set_lease_probe(0);
+  held.mutable_leases()->clear_leases();
+  merger.Add(held);
+  merger.StartAnew();
+  EXPECT_EQ(merger.Take().lease_probe(), 0u);
+}
+
+TEST(ReportMerger, TellsHowFarTriggersAreBeforeItTellsThatTheyWereLetGo) {
+  ReportMerger merger("gw-1");
+  v1::GatewayReport report;
+  for (std::size_t i = 0; i < 2 * ReportMerger::kFunctionsPerReport; ++i)
+    report.add_triggers()->set_function("f" + std::to_string(i));
+  merger.Add(report);
+  v1::GatewayReport held;
+  held.mutable_leases();
+  merger.Add(held);
+  const v1::GatewayReport first = merger.Take();
+  EXPECT_EQ(first.triggers_size(), 2 * static_cast<int>(ReportMerger::kFunctionsPerReport));
+  EXPECT_TRUE(first.has_leases());
+}
+
 TEST(ReportMerger, TellsANewListenerAllThatIsNotZero) {
   ReportMerger merger("gw-1");
   merger.Add(Wants("a", 1));

@@ -28,6 +28,9 @@ std::string Settings(v1::EventTrigger trigger) {
   trigger.clear_order_by();
   trigger.clear_max_in_flight();
   trigger.clear_retry();
+  trigger.clear_owner();
+  trigger.clear_owner_instance();
+  trigger.clear_cursor();
   return v1::StableBytes(trigger);
 }
 
@@ -125,6 +128,9 @@ std::vector<TriggerDelivery*> DeliveryEngine::Everyone() const {
 
 void DeliveryEngine::OnUpdate(const v1::RouteUpdate& update) {
   if (stopping_) return;
+  const base::MonotonicTime now = context_.clock.Now();
+  EndTerms(now);
+  leases_.OnUpdate(update, now);
   if (update.snapshot()) {
     std::set<std::string> kept;
     for (const v1::FunctionRoute& route : update.upsert()) kept.insert(route.function());
@@ -137,6 +143,7 @@ void DeliveryEngine::OnUpdate(const v1::RouteUpdate& update) {
   }
   for (const std::string& name : update.remove()) RemoveFunction(name, true);
   for (const v1::FunctionRoute& route : update.upsert()) SetFunction(route);
+  if (update.has_lease()) StartAwaited();
 }
 
 void DeliveryEngine::SetFunction(const v1::FunctionRoute& route) {
@@ -155,14 +162,22 @@ void DeliveryEngine::SetFunction(const v1::FunctionRoute& route) {
   std::vector<std::string> changed;
   for (const auto& [name, settings] : function.running) {
     const auto wanted = function.wanted.find(name);
-    if (wanted == function.wanted.end() || Settings(wanted->second) != settings) changed.push_back(name);
+    if (wanted == function.wanted.end() || Settings(wanted->second) != settings ||
+        (LeaseKeeper::IsLeased(wanted->second) && !leases_.IsOurs(wanted->second)))
+      changed.push_back(name);
   }
   const auto deleted = [&](const std::string& name) {
     return !function.wanted.contains(name) &&
            std::find(route.withheld().begin(), route.withheld().end(), name) == route.withheld().end();
   };
-  for (const std::string& name : changed) RetireTrigger(function, name, deleted(name));
+  for (const std::string& name : changed) {
+    const auto wanted = function.wanted.find(name);
+    RetireTrigger(function, name, deleted(name),
+                  wanted != function.wanted.end() && IsLost({route.function(), name}, wanted->second));
+  }
   for (const auto& [name, trigger] : function.wanted) {
+    if (LeaseKeeper::IsLeased(trigger)) leases_.Ask();
+    if (IsLost({route.function(), name}, trigger)) LoseRetired({route.function(), name});
     if (!function.running.contains(name)) StartTrigger(function, name);
   }
   for (const auto& [name, delivery] : function.triggers) {
@@ -203,14 +218,24 @@ TriggerDelivery& DeliveryEngine::TriggerOf(Function& function, const TriggerKey&
   return *delivery;
 }
 
-void DeliveryEngine::RetireTrigger(Function& function, const std::string& name, bool deleted) {
+void DeliveryEngine::RetireTrigger(Function& function, const std::string& name, bool deleted, bool lost) {
   function.running.erase(name);
+  const TriggerKey key{function.slots->function, name};
+  if (lost) leases_.Lost(key);
   auto entry = function.triggers.extract(name);
-  if (entry.empty()) return;
+  if (entry.empty()) return leases_.Ended(key);
   std::shared_ptr<TriggerDelivery> delivery = std::move(entry.mapped());
-  if (delivery->state().has_source) ending_.insert(delivery->key());
-  if (!function.wanted.contains(name)) reporter_.Gone(delivery->key());
+  if (delivery->state().has_source) {
+    ending_.insert(key);
+  } else {
+    leases_.Ended(key);
+  }
+  const auto wanted = function.wanted.find(name);
+  if (wanted == function.wanted.end() ||
+      (LeaseKeeper::IsLeased(wanted->second) && !leases_.IsOurs(wanted->second)))
+    reporter_.Gone(key);
   delivery->Retire(deleted);
+  if (lost) delivery->Lose();
   retired_.push_back({std::move(delivery)});
 }
 
@@ -223,11 +248,14 @@ SourceFactory* DeliveryEngine::FactoryOf(const v1::EventTrigger& trigger) {
 
 void DeliveryEngine::StartTrigger(Function& function, const std::string& name) {
   const TriggerKey key{function.slots->function, name};
-  if (stopping_ || ending_.contains(key)) return;
+  if (stopping_) return;
   const v1::EventTrigger trigger = function.wanted.at(name);
+  if (!leases_.MayBegin(key, trigger, context_.clock.Now())) return leases_.Await(key, trigger);
+  if (LeaseKeeper::IsLeased(trigger)) leases_.Begun(key, trigger.epoch());
+  if (ending_.contains(key)) return;
   function.running[name] = Settings(trigger);
   if (context_.store == nullptr) {
-    MakeSource(function, key, trigger, {});
+    MakeSource(function, key, trigger, trigger.cursor());
     return;
   }
   context_.store->ReadCursor(
@@ -241,7 +269,7 @@ void DeliveryEngine::StartTrigger(Function& function, const std::string& name) {
             TriggerOf(found->second, key).SetHealth(cursor.status());
             return;
           }
-          MakeSource(found->second, key, trigger, *cursor);
+          MakeSource(found->second, key, trigger, cursor->empty() ? trigger.cursor() : *cursor);
         });
       });
 }
@@ -295,6 +323,8 @@ void DeliveryEngine::Tell(const TriggerDelivery& trigger) {
 }
 
 std::optional<base::MonotonicTime> DeliveryEngine::Turn() {
+  // First of all: what is in the inbox may be late.
+  EndTerms(context_.clock.Now());
   for (const std::function<void()>& task : context_.inbox->TakeAll()) task();
   const base::MonotonicTime now = context_.clock.Now();
   for (auto timer = timers_.begin(); timer != timers_.end();) {
@@ -323,6 +353,8 @@ std::optional<base::MonotonicTime> DeliveryEngine::Turn() {
   CollectRetired();
   AskCounts(now);
   std::optional<base::MonotonicTime> next = reporter_.Send(now);
+  // After what is told of the triggers: how far they were when they were let go.
+  if (const auto at = TellLeases(now); at && (!next || *at < *next)) next = at;
   if (!context_.dirty.empty()) next = now;
   for (const auto& [trigger, at] : timers_) {
     if (!next || at < *next) next = at;
@@ -371,6 +403,8 @@ void DeliveryEngine::CollectRetired() {
         !function->second.running.contains(state.key.trigger)) {
       StartTrigger(function->second, state.key.trigger);
     }
+    if (ends && (function == functions_.end() || !function->second.running.contains(state.key.trigger)))
+      leases_.Ended(state.key);
   }
 }
 
@@ -433,6 +467,7 @@ bool DeliveryEngine::Drained() const { return retired_.empty() && context_.inbox
 void DeliveryEngine::Drain(std::chrono::steady_clock::time_point deadline) {
   // On the thread of whoever stops: the engine's own is gone.
   stopping_ = true;
+  leases_.StopAsking();
   while (!functions_.empty()) RemoveFunction(std::string(functions_.begin()->first), false);
   bool abandoned = false;
   const base::RealClock clock;

@@ -2,7 +2,8 @@
 // it, deliver, settle.
 //
 // It makes the sources of the triggers that the operator tells it of, and ends them when they go; see TriggerDelivery
-// for what it does with their events, and source.h for what it promises to sources.
+// for what it does with their events, and source.h for what it promises to sources. Of triggers that must have one owner it
+// makes those that are leased to this gateway; see LeaseKeeper.
 //
 // Thread-safe. One thread, `events`, on which everything happens; other threads hand it tasks, and it never blocks. A
 // second one, `event-janitor`, waits for sources that end. Locks, each held alone and never while calling out: the
@@ -25,6 +26,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "gateway/delivery/engine_context.h"
+#include "gateway/delivery/lease_keeper.h"
 #include "gateway/delivery/trigger_delivery.h"
 #include "gateway/delivery/trigger_reporter.h"
 #include "gateway/sources/source_factory.h"
@@ -56,6 +58,11 @@ class DeliveryEngine {
 
   // What is told to the operator of each trigger: on the engine's thread; must not block. Set before Start().
   void OnTriggers(TriggerReporter::Report report) { reporter_.OnReport(std::move(report)); }
+
+  // Which process this is to the operator, and whom it tells of its leases: on the engine's thread; must not block. Set before
+  // Start(). Without it no trigger is leased to this gateway.
+  void OnLeases(std::string gateway, std::string instance,
+                std::function<void(const LeaseKeeper::News&)> tell);
 
   // Takes the results that go to URLs. Set before Start(); must outlive the engine. Without it they wait.
   void UseUrls(Dispatcher& to_urls) { context_.to_urls = &to_urls; }
@@ -108,7 +115,19 @@ class DeliveryEngine {
   void MakeSource(Function& function, const TriggerKey& key, const v1::EventTrigger& trigger,
                   const std::string& cursor);
   TriggerDelivery& TriggerOf(Function& function, const TriggerKey& key);
-  void RetireTrigger(Function& function, const std::string& name, bool deleted);
+  // `lost`: it is somebody else's, who does not wait.
+  void RetireTrigger(Function& function, const std::string& name, bool deleted, bool lost = false);
+  // Whether another gateway has, or had, what is held here: engine_leases.cc, as the next five.
+  bool IsLost(const TriggerKey& key, const v1::EventTrigger& wanted) const;
+  void LoseRetired(const TriggerKey& key);
+  // Makes the sources of triggers for which there was no term yet.
+  void StartAwaited();
+  // Ends what must not go on without a term: all of it, if this process stood still and somebody else may have it meanwhile.
+  void EndTerms(base::MonotonicTime now);
+  // Who delivers what is held: the trigger, or one that ends. Null: its source is not made yet.
+  const TriggerDelivery* HolderOf(const TriggerKey& key) const;
+  // Returns when to come again.
+  std::optional<base::MonotonicTime> TellLeases(base::MonotonicTime now);
   void OnDue(const TriggerKey& key);
   void Tell(const TriggerDelivery& trigger);
   void CollectRetired();
@@ -136,6 +155,9 @@ class DeliveryEngine {
   };
   std::vector<Retired> retired_;
   std::set<TriggerKey> ending_;  // whose source is not gone yet
+  LeaseKeeper leases_;
+  base::MonotonicTime ended_terms_at_{};
+  std::function<void(const LeaseKeeper::News&)> tell_leases_;
   std::map<TriggerDelivery*, base::MonotonicTime> timers_;
   TriggerReporter reporter_;
   std::map<TriggerKey, TriggerCounts> counts_;

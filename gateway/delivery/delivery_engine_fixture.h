@@ -103,14 +103,14 @@ class DeliveryWorld : public testing::Test {
     if (engine_) StopEngine();
   }
 
-  void MakeEngine(std::uint64_t seed = 1) {
+  void MakeEngine(std::uint64_t seed = 1, bool keeps_events = true) {
     DeliveryOptions options;
     options.seed = seed;
     SourceFactories factories;
     factories.push_back(std::make_unique<FakeSourceFactory>(
         std::map<std::string, FakeBroker*>{{"queue", &queue_}, {"hook", &hook_}}));
-    engine_ = std::make_unique<DeliveryEngine>(options, dispatcher_, store_.get(), std::move(factories),
-                                               clock_, metrics_);
+    engine_ = std::make_unique<DeliveryEngine>(options, dispatcher_, keeps_events ? store_.get() : nullptr,
+                                               std::move(factories), clock_, metrics_);
     engine_->UseUrls(urls_);
   }
   void StopEngine() {

@@ -63,7 +63,12 @@ class TriggerDelivery::Sink final : public EventSink {
     Post([health = std::move(health)](TriggerDelivery& trigger) { trigger.SetHealth(health); });
   }
   void SaveCursor(std::string cursor) override {
-    if (store_ != nullptr) store_->SaveCursor(key_, std::move(cursor), [](const absl::Status&) {});
+    if (store_ != nullptr) return store_->SaveCursor(key_, std::move(cursor), [](const absl::Status&) {});
+    // The operator keeps it for the trigger's next owner.
+    Post([cursor = std::move(cursor)](TriggerDelivery& trigger) {
+      trigger.cursor_ = cursor;
+      trigger.Touch();
+    });
   }
 
  private:

@@ -76,6 +76,10 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   void Retire(bool deleted = false);
   // Gives back what still runs, too: its outcome is of no matter any more.
   void Abandon();
+  // The trigger is another gateway's now: nothing of it is settled here any more, however it ends. REQUIRES: Retire().
+  void Lose();
+  // Whether its source goes on when this gateway's term is over; see SourceTraits.
+  bool fenced() const { return source_ != nullptr && traits_.fenced; }
   bool retiring() const { return retiring_; }
   bool idle() const;
   std::unique_ptr<EventSource> TakeSource();
@@ -169,6 +173,7 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   bool leasing_ = false;
   bool more_due_ = false;     // in the store, as of the last answer
   bool told_health_ = false;  // by the source, or of why there is none
+  std::string cursor_;        // as the source has saved it, where there is no store
 
   std::vector<Settlement> settlements_;
   std::vector<EventOutcome> outcomes_;
@@ -186,6 +191,7 @@ class TriggerDelivery : public std::enable_shared_from_this<TriggerDelivery> {
   std::uint64_t next_parking_ = 1;
   std::size_t storing_ = 0;  // events of a source that is not durable, on their way into the store
   bool retiring_ = false;
+  bool lost_ = false;
   bool quiesced_ = false;
 };
 

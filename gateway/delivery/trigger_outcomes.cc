@@ -23,6 +23,7 @@ constexpr std::uint32_t kMostLost = 10;
 }  // namespace
 
 void TriggerDelivery::Settle(const std::vector<EventToken>& tokens, Settled how, const absl::Status& why) {
+  if (lost_) how = Settled::kReleased;
   for (const EventToken token : tokens) settlements_.push_back({token, how, why});
   if (how == Settled::kReleased) state_.released++;
   if (how == Settled::kDeadLettered) {
@@ -321,6 +322,12 @@ void TriggerDelivery::Abandon() {
   Touch();
 }
 
+void TriggerDelivery::Lose() {
+  lost_ = true;
+  for (Settlement& settlement : settlements_) settlement.how = Settled::kReleased;
+  Abandon();
+}
+
 bool TriggerDelivery::idle() const {
   return deliveries_.empty() && queue_.size() == 0 && finishing_ == 0 && parking_.empty() &&
          unparked_.empty() && storing_ == 0 && settlements_.empty() && !leasing_;
@@ -339,6 +346,8 @@ std::optional<v1::TriggerReport> TriggerDelivery::Report(std::uint64_t stored) c
   };
   if (wants_source) say(std::string(state_.health.message()));
   if (!state_.health.ok() && report.problem().empty()) say(state_.health.ToString());
+  if (source_ != nullptr) report.set_epoch(trigger_.epoch());
+  report.set_cursor(cursor_);
   const bool durable = source_ != nullptr && traits_.durable;
   report.set_unsettled(durable ? state_.pending : queue_.size());
   const Backlog::Kind kind = state_.backlog.kind;

@@ -24,7 +24,7 @@ void TriggerReporter::Look(const TriggerKey& key, v1::TriggerReport now) {
   if (!is_new) {
     const bool same = before.kind() == now.kind() && before.backlog() == now.backlog() &&
                       before.unsettled() == now.unsettled() && before.problem() == now.problem() &&
-                      !before.gone();
+                      before.epoch() == now.epoch() && before.cursor() == now.cursor() && !before.gone();
     if (same) return;
     known.changed = true;
     known.urgent = known.urgent || (!Waits(before) && Waits(now)) || before.kind() != now.kind() ||

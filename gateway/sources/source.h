@@ -69,6 +69,10 @@ struct SourceTraits {
   // How long the source leaves an unsettled event to this gateway before it hands it to another; Extend() comes at least
   // every third of it. 0: as long as the connection lives.
   std::chrono::milliseconds lease{0};
+  // Of a trigger that must have one owner: an owner of an older epoch is refused where the events come from, or cannot reach
+  // them at all. Then the source goes on while no operator renews its gateway's term; others end with the term, and all do
+  // when the gateway stood still beyond it.
+  bool fenced = false;
 };
 
 // What a source says to the engine. Thread-safe; outlives the source.
@@ -90,7 +94,8 @@ class EventSink {
   // changes; a source that has not called it is not ready yet.
   virtual void SetHealth(absl::Status health) = 0;
 
-  // Remembers `cursor` for the next source of this trigger, in this process or the next. Sources that are not durable.
+  // Remembers `cursor` for the next source of this trigger, in this process or the next; where there is no store, with the operator,
+  // for a trigger that is leased. Sources that are not durable, or whose server keeps no place.
   virtual void SaveCursor(std::string cursor) = 0;
 };
 

@@ -8,8 +8,8 @@
 namespace mayfly::op {
 
 absl::StatusOr<std::unique_ptr<Leadership>> Leadership::Begin(const ProgramOptions& options,
-                                                              std::int64_t epoch, kube::Client& client,
-                                                              const base::Clock& clock,
+                                                              std::int64_t epoch, std::function<bool()> leads,
+                                                              kube::Client& client, const base::Clock& clock,
                                                               base::Metrics& metrics) {
   std::unique_ptr<Leadership> made(new Leadership);
   kube::EventRecorderOptions events;
@@ -44,6 +44,7 @@ absl::StatusOr<std::unique_ptr<Leadership>> Leadership::Begin(const ProgramOptio
   operator_options.reconciler.base_url = options.base_url;
   operator_options.reconciler.epoch = static_cast<std::uint64_t>(epoch);
   operator_options.workers = options.workers;
+  operator_options.leads = std::move(leads);
   made->pools_ = std::make_unique<Pools>(*made->pool_cluster_, *made->replicas_, clock, metrics);
   made->operator_ = std::make_unique<Operator>(*made->cluster_, *made->control_, *made->replicas_, clock,
                                                metrics, std::move(operator_options), &made->pools_->pool());

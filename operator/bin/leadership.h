@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,10 +27,11 @@ namespace mayfly::op {
 
 class Leadership {
  public:
-  // Listens for gateways, reads what there is, and reconciles from then on. What is referred to must outlive it.
+  // Listens for gateways, reads what there is, and reconciles from then on. What is referred to must outlive it; `leads` is asked
+  // before a trigger is leased to a gateway, or goes on to be.
   static absl::StatusOr<std::unique_ptr<Leadership>> Begin(const ProgramOptions& options, std::int64_t epoch,
-                                                           kube::Client& client, const base::Clock& clock,
-                                                           base::Metrics& metrics);
+                                                           std::function<bool()> leads, kube::Client& client,
+                                                           const base::Clock& clock, base::Metrics& metrics);
   // Ends within seconds. Pods are left as they are; gateways go on with the routes they have.
   ~Leadership();
 

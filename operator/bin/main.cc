@@ -95,7 +95,8 @@ int main(int argc, char** argv) {
     if (AwaitSignal(signals) != SIGUSR1) break;
     const std::int64_t epoch = won.exchange(0);
     if (epoch == 0 || leadership) continue;
-    auto begun = op::Leadership::Begin(options, epoch, client, clock, metrics);
+    auto begun = op::Leadership::Begin(
+        options, epoch, [&elector] { return elector.epoch().has_value(); }, client, clock, metrics);
     if (!begun.ok()) {
       ending = true;
       elector.Stop();  // another may have better luck

@@ -55,6 +55,19 @@ void ControlHub::Open() {
   for (const auto& stream : streams) stream->Flush();
 }
 
+void ControlHub::Answer(const std::string& gateway, std::uint64_t epoch, const v1::LeaseTerm& term) {
+  std::shared_ptr<ControlStream> stream;
+  {
+    const std::lock_guard lock(mutex_);
+    epoch_ = epoch;
+    const auto found = gateways_.find(gateway);
+    if (found != gateways_.end()) stream = found->second.stream.lock();
+    if (stream == nullptr || !streams_.contains(stream)) return;
+    stream->NoteTerm(term);
+  }
+  stream->Flush();
+}
+
 void ControlHub::OnReport(std::function<void(const v1::GatewayReport&)> report) {
   const std::lock_guard lock(listener_mutex_);
   listener_ = std::move(report);
@@ -84,13 +97,15 @@ std::size_t ControlHub::size() const {
   return streams_.size();
 }
 
-bool ControlHub::Fill(const std::function<Wanted()>& take, v1::RouteUpdate& update) {
+bool ControlHub::Fill(const std::function<Wanted(bool)>& take, v1::RouteUpdate& update) {
   const std::lock_guard lock(mutex_);
-  if (!open_) return false;
-  const Wanted wanted = take();
-  if (!wanted.snapshot && !wanted.standby && wanted.functions.empty()) return false;
-  update.set_version(version_);
+  const Wanted wanted = take(open_);
+  const bool any_route = wanted.snapshot || wanted.standby || !wanted.functions.empty();
+  if (!any_route && !wanted.term) return false;
   update.set_epoch(epoch_);
+  if (wanted.term) *update.mutable_lease() = *wanted.term;
+  if (!any_route) return true;
+  update.set_version(version_);
   update.set_snapshot(wanted.snapshot);
   if (wanted.standby || (wanted.snapshot && standby_.replicas_size() > 0))
     *update.mutable_standby() = standby_;

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -29,6 +30,8 @@ class ControlStream {
   virtual void Note(const std::string& function) = 0;
   // Which replicas stand by has changed. Called with the hub's mutex.
   virtual void NoteStandby() = 0;
+  // The gateway is to hear of its term, and may hear of all else from now on. Called with the hub's mutex.
+  virtual void NoteTerm(const v1::LeaseTerm& term) = 0;
   // Writes what there is to write, unless a write is under way. Called without any lock.
   virtual void Flush() = 0;
   // Ends the stream: another one of the same gateway has come. Called without any lock.
@@ -41,6 +44,7 @@ class ControlHub {
 
   void Publish(const v1::RouteUpdate& update);
   void Open();
+  void Answer(const std::string& gateway, std::uint64_t epoch, const v1::LeaseTerm& term);
   void OnReport(std::function<void(const v1::GatewayReport&)> report);
 
   void Add(const std::shared_ptr<ControlStream>& stream);
@@ -48,14 +52,15 @@ class ControlHub {
   std::size_t size() const;
 
   // Fills `update` with the routes of `take()`'s functions, or with all if `snapshot`, under the lock that Publish()
-  // holds: what it says about its version is true. False if nothing is to be sent yet. `take` is called with the hub's
-  // mutex.
+  // holds: what it says about its version is true; with a term alone it has none. False if nothing is to be sent yet. `take` is
+  // called with the hub's mutex, and with whether routes may be sent.
   struct Wanted {
     bool snapshot = false;
     std::set<std::string> functions{};
     bool standby = false;
+    std::optional<v1::LeaseTerm> term{};
   };
-  bool Fill(const std::function<Wanted()>& take, v1::RouteUpdate& update);
+  bool Fill(const std::function<Wanted(bool open)>& take, v1::RouteUpdate& update);
 
   // A report that came over `stream`.
   void Report(const std::shared_ptr<ControlStream>& stream, const v1::GatewayReport& report);

@@ -33,7 +33,6 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
     self_ = shared_from_this();
     hub_.Add(self_);
     StartRead(&report_);
-    Flush();
   }
 
   void Note(const std::string& function) override {
@@ -46,11 +45,17 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
     if (!snapshot_) standby_changed_ = true;
   }
 
+  void NoteTerm(const v1::LeaseTerm& term) override {
+    const std::lock_guard lock(mutex_);
+    term_ = term;
+    known_ = true;
+  }
+
   void Flush() override {
     for (;;) {
       {
         const std::lock_guard lock(mutex_);
-        if (end_) return;
+        if (end_ || !known_) return;
         if (writing_) {
           again_ = true;
           return;
@@ -60,11 +65,14 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
       }
       update_.Clear();
       const bool any = hub_.Fill(
-          [this] {
+          [this](bool open) {
             const std::lock_guard lock(mutex_);
-            return ControlHub::Wanted{.snapshot = std::exchange(snapshot_, false),
-                                      .functions = std::exchange(changed_, {}),
-                                      .standby = std::exchange(standby_changed_, false)};
+            ControlHub::Wanted wanted{.term = std::exchange(term_, std::nullopt)};
+            if (!open) return wanted;
+            wanted.snapshot = std::exchange(snapshot_, false);
+            wanted.functions = std::exchange(changed_, {});
+            wanted.standby = std::exchange(standby_changed_, false);
+            return wanted;
           },
           update_);
       if (any) return StartWrite(&update_);
@@ -80,6 +88,14 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
       return End({grpc::StatusCode::INVALID_ARGUMENT, "a report without the name of its gateway"});
     }
     hub_.Report(self_, report_);
+    bool is_first = false;
+    {
+      const std::lock_guard lock(mutex_);
+      // What a gateway has by leases is in its routes before it is answered.
+      is_first = !known_ && report_.lease_probe() == 0;
+      known_ = known_ || is_first;
+    }
+    if (is_first) Flush();
     StartRead(&report_);
   }
 
@@ -128,7 +144,9 @@ class Stream final : public Reactor, public ControlStream, public std::enable_sh
 
   std::mutex mutex_;
   // Guarded by mutex_:
+  bool known_ = false;    // what the gateway has said of itself was taken in
   bool snapshot_ = true;  // all is to be sent
+  std::optional<v1::LeaseTerm> term_;
   std::set<std::string> changed_;
   bool standby_changed_ = false;
   bool writing_ = false;
@@ -216,6 +234,10 @@ const std::string& ControlServer::address() const { return impl_->address; }
 void ControlServer::Publish(const v1::RouteUpdate& update) { impl_->hub.Publish(update); }
 
 void ControlServer::Open() { impl_->hub.Open(); }
+
+void ControlServer::Answer(const std::string& gateway, std::uint64_t epoch, const v1::LeaseTerm& term) {
+  impl_->hub.Answer(gateway, epoch, term);
+}
 
 void ControlServer::OnReport(std::function<void(const v1::GatewayReport&)> report) {
   impl_->hub.OnReport(std::move(report));

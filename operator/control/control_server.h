@@ -4,6 +4,9 @@
 // update at a time is on its way to it, and carries all that changed meanwhile: a slow gateway costs one pending key
 // per function and holds up nobody. Nothing is sent before Open().
 //
+// Nothing is sent either before the first report of a gateway is taken in, and its probe, if it has one, is answered: what it says
+// that it has by leases is in the routes that it gets then.
+//
 // A gateway whose stream ends is forgotten when it has not come back within `forget_after`: its listener then hears a
 // last report, with `leaving` set. Until then its demand counts as it was, or as unknown once it is stale.
 //
@@ -48,6 +51,7 @@ class ControlServer final : public GatewayLink {
 
   void Publish(const v1::RouteUpdate& update) override;
   void Open() override;
+  void Answer(const std::string& gateway, std::uint64_t epoch, const v1::LeaseTerm& term) override;
   void OnReport(std::function<void(const v1::GatewayReport&)> report) override;
 
  private:

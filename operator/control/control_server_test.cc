@@ -42,11 +42,12 @@ class ControlServerTest : public testing::Test {
 
   // A gateway that reads when it is told to.
   struct Gateway {
-    Gateway(const std::string& address, const std::string& name)
+    Gateway(const std::string& address, const std::string& name, std::uint64_t probe = 0)
         : stub(v1::Control::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
       context.set_deadline(std::chrono::system_clock::now() + 20s);
       stream = stub->Connect(&context);
       report.set_gateway(name);
+      report.set_lease_probe(probe);
       stream->Write(report);
     }
     ~Gateway() { context.TryCancel(); }
@@ -91,6 +92,41 @@ TEST_F(ControlServerTest, SendsNothingBeforeAllIsKnown) {
   EXPECT_EQ(update.epoch(), 3u);
   EXPECT_EQ(update.upsert_size(), 2);
   EXPECT_EQ(update.remove_size(), 0);
+}
+
+TEST_F(ControlServerTest, AnswersAGatewayThatAsksForATermBeforeItSendsAnything) {
+  server_->Publish(Routes(1, {"a"}));
+  server_->Open();
+  Gateway gateway(server_->address(), "gw-1", 7);
+  ASSERT_TRUE(WaitForReport([](const v1::GatewayReport& report) { return report.lease_probe() == 7; }));
+  // What it has by leases goes into the routes first.
+  server_->Publish(Routes(2, {"b"}));
+  v1::LeaseTerm term;
+  term.set_probe(7);
+  term.set_valid_ms(100);
+  server_->Answer("gw-1", 3, term);
+  const v1::RouteUpdate update = gateway.Read();
+  EXPECT_TRUE(update.snapshot());
+  EXPECT_EQ(update.version(), 2u);
+  EXPECT_EQ(update.upsert_size(), 2);
+  EXPECT_EQ(update.lease().probe(), 7u);
+}
+
+TEST_F(ControlServerTest, AnswersWithATermAloneBeforeRoutesAreKnown) {
+  server_->Publish(Routes(1, {"a"}));
+  Gateway gateway(server_->address(), "gw-1", 7);
+  ASSERT_TRUE(WaitForReport([](const v1::GatewayReport& report) { return report.lease_probe() == 7; }));
+  v1::LeaseTerm term;
+  term.set_probe(7);
+  server_->Answer("gw-1", 3, term);
+  server_->Answer("nobody", 3, term);
+  const v1::RouteUpdate alone = gateway.Read();
+  EXPECT_EQ(alone.lease().probe(), 7u);
+  EXPECT_EQ(alone.epoch(), 3u);
+  EXPECT_EQ(alone.version(), 0u) << "it says nothing of routes";
+  EXPECT_FALSE(alone.snapshot());
+  server_->Open();
+  EXPECT_TRUE(gateway.Read().snapshot());
 }
 
 TEST_F(ControlServerTest, SendsWhatChangedSince) {

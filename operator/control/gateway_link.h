@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "mayfly/v1/control.pb.h"
 
@@ -21,6 +22,9 @@ class GatewayLink {
   // What was published is complete from now on. Gateways of an earlier operator get nothing before that: they go on
   // with the routes they have instead of losing those that this operator has not got round to. Idempotent.
   virtual void Open() = 0;
+
+  // Tells `gateway` its term, after all that was published before; also before Open(). One that is not connected hears nothing.
+  virtual void Answer(const std::string& gateway, std::uint64_t epoch, const v1::LeaseTerm& term) = 0;
 
   // Whom reports are handed to from now on; nobody if null. A report that is under way may still reach the one before.
   // REQUIRES: called before the first Publish(), and with null before `report`'s owner goes.

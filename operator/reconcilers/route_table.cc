@@ -35,8 +35,9 @@ bool Overlap(const std::set<std::string>& a, const std::vector<std::string>& b) 
 
 }  // namespace
 
-RouteTable::RouteTable(GatewayLink& link, std::uint64_t epoch, std::function<void(const std::string&)> wake)
-    : link_(link), epoch_(epoch), wake_(std::move(wake)) {}
+RouteTable::RouteTable(GatewayLink& link, std::uint64_t epoch, std::function<void(const std::string&)> wake,
+                       TriggerLeases* leases)
+    : link_(link), epoch_(epoch), wake_(std::move(wake)), leases_(leases) {}
 
 RouteClaim RouteTable::Claim(const std::string& function, const std::vector<Trigger>& wanted) {
   RouteClaim claim;
@@ -86,15 +87,29 @@ RouteClaim RouteTable::Claim(const std::string& function, const std::vector<Trig
 }
 
 std::uint64_t RouteTable::Put(const v1::FunctionRoute& route) {
-  std::string bytes = v1::StableBytes(route);
   std::lock_guard lock(publish_mutex_);
+  return PutLocked(route);
+}
+
+void RouteTable::PutOwners(const std::string& function) {
+  std::lock_guard lock(publish_mutex_);
+  const auto published = published_.find(function);
+  v1::FunctionRoute route;
+  if (published != published_.end() && route.ParseFromString(published->second.route))
+    PutLocked(std::move(route));
+}
+
+std::uint64_t RouteTable::PutLocked(v1::FunctionRoute route) {
+  if (leases_ != nullptr) leases_->Stamp(&route);
+  std::string bytes = v1::StableBytes(route);
   Published& published = published_[route.function()];
   if (published.version != 0 && published.route == bytes) return published.version;
-  v1::RouteUpdate update;
-  *update.add_upsert() = route;
   // Noted before it is published: the link may hand in a report that confirms it from within.
   published.route = std::move(bytes);
   published.version = version_ + 1;
+  if (leases_ != nullptr) leases_->Published(route.function(), version_ + 1);
+  v1::RouteUpdate update;
+  *update.add_upsert() = std::move(route);
   return PublishLocked(std::move(update));
 }
 
@@ -102,6 +117,10 @@ std::uint64_t RouteTable::Remove(const std::string& function) {
   Claim(function, {});
   std::lock_guard lock(publish_mutex_);
   if (published_.erase(function) == 0) return version_;
+  if (leases_ != nullptr) {
+    leases_->Remove(function);
+    leases_->Published(function, version_ + 1);
+  }
   v1::RouteUpdate update;
   update.add_remove(function);
   return PublishLocked(std::move(update));

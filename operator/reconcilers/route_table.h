@@ -2,7 +2,8 @@
 //
 // It decides who owns a route when two functions want the same one (the one that has it keeps it), publishes a
 // function's route only when it changed, numbers the updates, and knows which of them every gateway has in force: the
-// answer to "may this replica be drained now?".
+// answer to "may this replica be drained now?". Whose the triggers are that must have one owner goes into a route on the way
+// out.
 //
 // Thread-safe. Publish() runs on the caller's thread, updates in the order of their versions.
 #pragma once
@@ -20,6 +21,7 @@
 #include "mayfly/v1/control.pb.h"
 #include "operator/api/function.h"
 #include "operator/control/gateway_link.h"
+#include "operator/leases/trigger_leases.h"
 
 namespace mayfly::op {
 
@@ -36,9 +38,10 @@ struct RouteClaim {
 
 class RouteTable {
  public:
-  // `link` must outlive the table. `wake` is called with the key of a function that has something to look at again;
+  // `link` and `leases` must outlive the table; without leases triggers have no owners. `wake` is called with the key of a function that has something to look at again;
   // it must not call back into the table.
-  RouteTable(GatewayLink& link, std::uint64_t epoch, std::function<void(const std::string& function)> wake);
+  RouteTable(GatewayLink& link, std::uint64_t epoch, std::function<void(const std::string& function)> wake,
+             TriggerLeases* leases = nullptr);
 
   // Makes `wanted` (http triggers only) the routes that `function` claims, instead of those it claimed before. Whoever
   // was refused a route that this gives up is woken.
@@ -46,6 +49,8 @@ class RouteTable {
 
   // Makes `route` the function's route. Returns the version in which it is in force.
   std::uint64_t Put(const v1::FunctionRoute& route);
+  // Publishes the function's route again if its triggers have other owners.
+  void PutOwners(const std::string& function);
   // Takes the function's route away and gives up what it claimed. Returns the version in which it is gone.
   std::uint64_t Remove(const std::string& function);
 
@@ -67,12 +72,15 @@ class RouteTable {
     std::set<std::string> methods;  // empty: all
   };
 
+  // All REQUIRE publish_mutex_ held.
+  std::uint64_t PutLocked(v1::FunctionRoute route);
   std::uint64_t PublishLocked(v1::RouteUpdate update);
   std::uint64_t ConfirmedVersionLocked() const;
 
   GatewayLink& link_;
   const std::uint64_t epoch_;
   const std::function<void(const std::string&)> wake_;
+  TriggerLeases* const leases_;  // may be null
 
   std::mutex claims_mutex_;
   // By host and path without the parameters' names.

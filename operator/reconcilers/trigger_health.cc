@@ -32,8 +32,9 @@ std::vector<std::string> TriggerHealth::Observe(const v1::GatewayReport& report)
       if (forget(triggers, trigger.trigger())) changed.insert(trigger.function());
     } else {
       const auto [at, is_new] = triggers[trigger.trigger()].try_emplace(report.gateway());
-      if (is_new || at->second != trigger.problem()) changed.insert(trigger.function());
-      at->second = trigger.problem();
+      Said said{trigger.problem(), trigger.epoch()};
+      if (is_new || at->second != said) changed.insert(trigger.function());
+      at->second = std::move(said);
     }
     if (triggers.empty()) functions_.erase(trigger.function());
   }
@@ -46,11 +47,24 @@ std::vector<TriggerProblem> TriggerHealth::Problems(const std::string& function)
   const auto found = functions_.find(function);
   if (found == functions_.end()) return problems;
   for (const auto& [trigger, gateways] : found->second) {
-    const bool works =
-        std::any_of(gateways.begin(), gateways.end(), [](const auto& entry) { return entry.second.empty(); });
-    if (!works && !gateways.empty()) problems.push_back({trigger, gateways.begin()->second});
+    std::uint64_t newest = 0;
+    for (const auto& [gateway, said] : gateways) newest = std::max(newest, said.epoch);
+    const Said* problem = nullptr;
+    bool works = false;
+    for (const auto& [gateway, said] : gateways) {
+      if (said.epoch != newest) continue;
+      works = works || said.problem.empty();
+      if (problem == nullptr) problem = &said;
+    }
+    if (!works && problem != nullptr) problems.push_back({trigger, problem->problem});
   }
   return problems;
+}
+
+bool TriggerHealth::Heard(const std::string& function, const std::string& trigger) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = functions_.find(function);
+  return found != functions_.end() && found->second.contains(trigger);
 }
 
 }  // namespace mayfly::op

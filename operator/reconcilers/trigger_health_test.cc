@@ -59,6 +59,20 @@ TEST(TriggerHealthTest, ATriggerThatWorksAtOneGatewayWorks) {
   EXPECT_THAT(health.Problems(Rig::kKey), IsEmpty());
 }
 
+TEST(TriggerHealthTest, BelievesTheNewestLeaseOfATrigger) {
+  TriggerHealth health;
+  v1::GatewayReport old = Says("g1", "");
+  old.mutable_triggers(0)->set_epoch(5);
+  health.Observe(old);
+  v1::GatewayReport owner = Says("g2", "no such slot");
+  owner.mutable_triggers(0)->set_epoch(6);
+  health.Observe(owner);
+  ASSERT_EQ(health.Problems(Rig::kKey).size(), 1u);
+  EXPECT_EQ(health.Problems(Rig::kKey)[0].message, "no such slot");
+  EXPECT_TRUE(health.Heard(Rig::kKey, "orders"));
+  EXPECT_FALSE(health.Heard(Rig::kKey, "rows"));
+}
+
 TEST(TriggerHealthTest, IsAConditionWithTheSourcesOwnWords) {
   Rig rig;
   rig.link_.ConfirmAtOnce(true);

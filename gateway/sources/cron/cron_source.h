@@ -31,7 +31,10 @@ class CronSource final : public EventSource {
   CronSource(base::CronSchedule schedule, absl::TimeZone zone, const v1::CronTrigger& settings,
              SourceContext context, std::shared_ptr<CronTimer> timer);
 
-  SourceTraits traits() const override { return {.durable = false, .lease = std::chrono::milliseconds(0)}; }
+  // Firings go into this gateway's store, which has one owner.
+  SourceTraits traits() const override {
+    return {.durable = false, .lease = std::chrono::milliseconds(0), .fenced = true};
+  }
   absl::Status Start(EventSink& sink) override;
   void Grant(std::size_t) override {}
   void Settle(const std::vector<Settlement>& settlements) override;

@@ -17,8 +17,10 @@ class PostgresSource final : public EventSource {
   PostgresSource(PostgresSettings settings, std::shared_ptr<PgMemory> memory, const base::Clock& clock)
       : reader_(std::move(settings), std::move(memory), clock) {}
 
-  // Another gateway gets what is not settled once this one's connection is gone.
-  SourceTraits traits() const override { return {.durable = true, .lease = std::chrono::milliseconds(0)}; }
+  // Another gateway gets what is not settled once this one's connection is gone, or it has ended that by its epoch.
+  SourceTraits traits() const override {
+    return {.durable = true, .lease = std::chrono::milliseconds(0), .fenced = true};
+  }
   absl::Status Start(EventSink& sink) override {
     reader_.Start(sink);
     return absl::OkStatus();

@@ -31,6 +31,9 @@ class FakeBroker {
 
   bool durable = true;
   std::chrono::milliseconds lease{0};
+  bool fenced = false;
+  std::string cursor;    // that its source saves when it begins; "": none
+  std::string began_at;  // the cursor that the source was given
   // Told of every settlement, by the message's id.
   std::function<void(const std::string& id, Settled how)> on_settled;
 
@@ -108,7 +111,7 @@ class FakeSource final : public EventSource {
  public:
   explicit FakeSource(FakeBroker& broker) : broker_(broker) {}
 
-  SourceTraits traits() const override { return {broker_.durable, broker_.lease}; }
+  SourceTraits traits() const override { return {broker_.durable, broker_.lease, broker_.fenced}; }
   absl::Status Start(EventSink& sink) override {
     const std::lock_guard lock(broker_.mutex_);
     EXPECT_EQ(broker_.sink_, nullptr) << "two sources of one trigger at a time";
@@ -116,6 +119,7 @@ class FakeSource final : public EventSource {
     broker_.quiet_ = false;
     broker_.credits_ = 0;
     sink.SetHealth(absl::OkStatus());
+    if (!broker_.cursor.empty()) sink.SaveCursor(broker_.cursor);
     broker_.PushLocked();
     return absl::OkStatus();
   }
@@ -180,9 +184,10 @@ class FakeSourceFactory final : public SourceFactory {
   v1::EventTrigger::SourceCase kind() const override { return v1::EventTrigger::kCron; }
   bool exclusive() const override { return false; }
   absl::StatusOr<std::unique_ptr<EventSource>> Make(const v1::EventTrigger& trigger,
-                                                    const SourceContext&) override {
+                                                    const SourceContext& context) override {
     const auto broker = brokers_.find(trigger.name());
     if (broker == brokers_.end()) return absl::InvalidArgumentError("no such broker");
+    broker->second->began_at = context.cursor;
     return std::make_unique<FakeSource>(*broker->second);
   }
 

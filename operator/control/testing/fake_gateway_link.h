@@ -35,6 +35,10 @@ class FakeGatewayLink final : public GatewayLink {
     std::lock_guard lock(mutex_);
     open_ = true;
   }
+  void Answer(const std::string& gateway, std::uint64_t, const v1::LeaseTerm& term) override {
+    std::lock_guard lock(mutex_);
+    terms_[gateway] = term;
+  }
   void OnReport(std::function<void(const v1::GatewayReport&)> report) override {
     std::lock_guard lock(report_mutex_);
     report_ = std::move(report);
@@ -74,6 +78,13 @@ class FakeGatewayLink final : public GatewayLink {
     std::lock_guard lock(mutex_);
     const auto found = routes_.find(function);
     if (found == routes_.end()) return std::nullopt;
+    return found->second;
+  }
+  // The term that a gateway was told last.
+  std::optional<v1::LeaseTerm> Term(const std::string& gateway) const {
+    std::lock_guard lock(mutex_);
+    const auto found = terms_.find(gateway);
+    if (found == terms_.end()) return std::nullopt;
     return found->second;
   }
   // The addresses of what stands by.
@@ -123,6 +134,7 @@ class FakeGatewayLink final : public GatewayLink {
   // All guarded by mutex_:
   std::map<std::string, v1::FunctionRoute> routes_;
   v1::Standby standby_;
+  std::map<std::string, v1::LeaseTerm> terms_;
   std::uint64_t version_ = 0;
   std::uint64_t epoch_ = 0;
   bool open_ = false;
