@@ -39,6 +39,14 @@ void Reconciliation::WriteStatus() {
     });
     inputs.trigger_problems.insert(inputs.trigger_problems.end(), secret_problems_.begin(),
                                    secret_problems_.end());
+    // What was written down of this manifest is not taken back while gateways come over to this operator, or a trigger goes from
+    // one to another.
+    if (!state_.written || !RoutedBefore(*state_.written)) {
+      for (const Trigger& trigger : state_.object.function->spec.triggers) {
+        if (trigger.event && !parts_.triggers.Heard(state_.key, trigger.name))
+          inputs.triggers_unheard.push_back(trigger.name);
+      }
+    }
     inputs.routed = !claim_.granted.empty();
     inputs.all_gateways_know = state_.routing.confirmed;
     if (!inputs.all_gateways_know) inputs.gateways_lacking = parts_.routes.Lacking(state_.routing.version);

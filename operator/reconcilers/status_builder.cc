@@ -72,6 +72,11 @@ Condition TriggersReady(const StatusInputs& in) {
                 std::string(base::CutUtf8(message, kMostMessage)));
   }
   if (!in.all_gateways_know) return Unrouted(type, in.gateways_lacking);
+  if (!in.triggers_unheard.empty()) {
+    return Make(
+        type, ConditionStatus::kUnknown, "SourceStarting",
+        fmt::format("no gateway has said yet whether trigger {} gets events", in.triggers_unheard.front()));
+  }
   return Make(type, ConditionStatus::kTrue, "Routed", "every trigger is routed");
 }
 

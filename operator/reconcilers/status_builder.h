@@ -25,6 +25,7 @@ struct StatusInputs {
   std::optional<v1::Problem> unavailable{};  // why requests cannot be served at all
   const std::vector<RouteConflict>& conflicts;
   std::vector<TriggerProblem> trigger_problems{};  // of those that bring events
+  std::vector<std::string> triggers_unheard{};     // … and those of which no gateway has said anything yet
   bool routed = false;                             // has at least one route
   bool all_gateways_know = false;                  // its routes are in force at every gateway
   std::vector<std::string> gateways_lacking{};  // which of them do not know yet; empty: there is none at all

@@ -138,6 +138,18 @@ class CredentialsTest : public testing::Test {
     }
     return "";
   }
+  // A gateway says that its sources of these get events.
+  void HearOf(const std::vector<std::string>& names) {
+    v1::GatewayReport report;
+    report.set_gateway("gateway-0");
+    for (const std::string& name : names) {
+      v1::TriggerReport& trigger = *report.add_triggers();
+      trigger.set_function(Rig::kKey);
+      trigger.set_trigger(name);
+    }
+    rig_.link_.HandIn(report);
+    rig_.Settle();
+  }
   Condition Ready() const { return rig_.cluster_.ConditionOf(Rig::kKey, "TriggersReady"); }
 
   Rig rig_;
@@ -150,6 +162,12 @@ TEST_F(CredentialsTest, ComeToGatewaysWithTheTriggerThatNamesThem) {
   rig_.Settle();
   EXPECT_THAT(Triggers(), ElementsAre("orders", "nightly"));
   EXPECT_EQ(Password(), kPassword);
+  EXPECT_EQ(Ready().status, ConditionStatus::kUnknown) << "nobody has said that it gets events";
+  EXPECT_EQ(Ready().reason, "SourceStarting");
+  EXPECT_THAT(Ready().message, HasSubstr("trigger orders"));
+  HearOf({"orders"});
+  EXPECT_THAT(Ready().message, HasSubstr("trigger nightly"));
+  HearOf({"nightly"});
   EXPECT_EQ(Ready().status, ConditionStatus::kTrue) << Ready().message;
 }
 
@@ -178,6 +196,7 @@ TEST_F(CredentialsTest, ThatAreMissingKeepTheirTriggerBackAndNoOther) {
   rig_.cluster_.SetSecret("login", {{"password", kPassword}});
   rig_.Pass(6);
   EXPECT_EQ(Password(), kPassword);
+  HearOf({"orders", "nightly"});
   EXPECT_EQ(Ready().status, ConditionStatus::kTrue) << Ready().message;
 }
 
