@@ -394,6 +394,7 @@ void DeliveryEngine::CollectRetired() {
     sum.parked += state.parked;
     sum.duplicates += state.duplicates;
     sum.released += state.released;
+    sum.lost += state.lost;
     sum.retries += state.retries;
     timers_.erase(retired->trigger.get());
     retired = retired_.erase(retired);

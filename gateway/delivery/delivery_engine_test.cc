@@ -169,6 +169,19 @@ TEST_F(DeliveryEngineTest, HandlesAnEventOnceThatComesAgain) {
   EXPECT_EQ(Sums()["queue"].state.duplicates, 2u);
 }
 
+TEST_F(DeliveryEngineTest, CountsWhatASourceHasLostAndKeepsTheCount) {
+  Apply(Route({"queue"}));
+  queue_.Lose(2);
+  Settle();
+  EXPECT_EQ(Sums()["queue"].state.lost, 2u);
+  Apply(Route({}));
+  Settle();
+  Apply(Route({"queue"}));
+  queue_.Lose(1);
+  Settle();
+  EXPECT_EQ(Sums()["queue"].state.lost, 3u);
+}
+
 TEST_F(DeliveryEngineTest, DeliversALaneInOrderAndLanesBesideEachOther) {
   v1::FunctionRoute route = Route({"queue"});
   route.mutable_triggers(0)->set_order_by("lane");

@@ -16,6 +16,7 @@ void DeliveryEngine::Publish() {
     sum.state.pending += before.pending;
     sum.state.duplicates += before.duplicates;
     sum.state.released += before.released;
+    sum.state.lost += before.lost;
     sum.state.retries += before.retries;
     sum.state.in_memory += before.in_memory;
     sum.state.running += before.running;
@@ -47,6 +48,8 @@ void DeliveryEngine::Publish() {
           sum.state.duplicates, before.state.duplicates);
     count("mayfly_events_released_total", "Events given back to their source without an outcome.",
           sum.state.released, before.state.released);
+    count("mayfly_events_lost_total", "Events that their source had handed out, and does not have any more.",
+          sum.state.lost, before.state.lost);
     count("mayfly_event_retries_total", "Deliveries that failed and are tried again.", sum.state.retries,
           before.state.retries);
     metrics_.Gauge("mayfly_events_dead_lettered", "Dead letters that are kept.", labels)

@@ -70,6 +70,12 @@ class TriggerDelivery::Sink final : public EventSink {
       trigger.Touch();
     });
   }
+  void CountLost(std::size_t count) override {
+    Post([count](TriggerDelivery& trigger) {
+      trigger.state_.lost += count;
+      trigger.Touch();
+    });
+  }
 
  private:
   void Post(std::function<void(TriggerDelivery&)> task) {

@@ -42,6 +42,7 @@ struct TriggerState {
   // Beside the sum.
   std::uint64_t duplicates = 0;
   std::uint64_t released = 0;
+  std::uint64_t lost = 0;
   std::uint64_t retries = 0;
   std::size_t in_memory = 0;
   std::size_t running = 0;

@@ -97,6 +97,9 @@ class EventSink {
   // Remembers `cursor` for the next source of this trigger, in this process or the next; where there is no store, with the operator,
   // for a trigger that is leased. Sources that are not durable, or whose server keeps no place.
   virtual void SaveCursor(std::string cursor) = 0;
+
+  // So many events that the source had handed out, here or elsewhere, are gone from it and come no more.
+  virtual void CountLost(std::size_t count) = 0;
 };
 
 class EventSource {

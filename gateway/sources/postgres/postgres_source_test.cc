@@ -32,6 +32,7 @@ class BodySink final : public EventSink {
   void SetBacklog(Backlog backlog) override { to_.SetBacklog(std::move(backlog)); }
   void SetHealth(absl::Status health) override { to_.SetHealth(std::move(health)); }
   void SaveCursor(std::string cursor) override { to_.SaveCursor(std::move(cursor)); }
+  void CountLost(std::size_t count) override { to_.CountLost(count); }
 
  private:
   EventSink& to_;

@@ -49,6 +49,11 @@ class FakeBroker {
     waiting_.push_front(out_.begin()->second);
     PushLocked();
   }
+  // So many that were handed out are gone.
+  void Lose(std::size_t count) {
+    const std::lock_guard lock(mutex_);
+    if (sink_ != nullptr) sink_->CountLost(count);
+  }
   // Takes back one that is not settled.
   void Revoke() {
     const std::lock_guard lock(mutex_);

@@ -33,6 +33,9 @@ class RecordingEventSink final : public EventSink {
   void SaveCursor(std::string cursor) override {
     Change([&] { cursor_ = std::move(cursor); });
   }
+  void CountLost(std::size_t count) override {
+    Change([&] { lost_ += count; });
+  }
 
   // The first `count` events, once there are so many; fewer after `within`.
   std::vector<SourceEvent> Await(std::size_t count,
@@ -58,6 +61,10 @@ class RecordingEventSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     return cursor_;
   }
+  std::size_t lost() const {
+    const std::lock_guard lock(mutex_);
+    return lost_;
+  }
   std::vector<EventToken> revoked() const {
     const std::lock_guard lock(mutex_);
     return revoked_;
@@ -81,6 +88,7 @@ class RecordingEventSink final : public EventSink {
   Backlog backlog_;
   std::optional<absl::Status> health_;
   std::string cursor_;
+  std::size_t lost_ = 0;
 };
 
 }  // namespace mayfly::gateway
