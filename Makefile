@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: asan bench bench-cluster bench-events bench-scaling build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run server-kafka server-nats server-postgres test tidy tsan
+.PHONY: asan bench bench-cluster bench-events bench-scaling build chaos clean cluster cluster-down cluster-tools coverage e2e format fuzz help images install kubectl lint manifests run server-kafka server-nats server-postgres server-redis test tidy tsan
 
 JOBS ?= $(shell nproc)
 SECONDS_EACH := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
@@ -93,6 +93,10 @@ server-nats: ## Run a NATS server with JetStream on port 4222, as the tests use 
 server-postgres: ## Run a PostgreSQL server for triggers on port 5433, as the tests use it; PORT=5444 moves it
 	@scripts/install-packages servers
 	@exec tests/servers/server postgres $(if $(PORT),--port $(PORT))
+
+server-redis: ## Run a Redis server on port 6379, as the tests use it; PORT=6380 moves it
+	@scripts/install-packages servers
+	@exec tests/servers/server redis $(if $(PORT),--port $(PORT))
 
 lint: ## The quick checks alone: formatting, include rules, headers, lists
 	@scripts/install-packages test

@@ -212,6 +212,21 @@ Json SampleRecord(const v1::KafkaTrigger& kafka, const std::string& time, const 
           {"data", {{"order", 1}, {"state", "placed"}}}};
 }
 
+Json SampleEntry(const v1::RedisTrigger& redis, const std::string& time, std::int64_t now,
+                 const std::string& id) {
+  const std::string& stream = redis.streams(0);
+  return {{"specversion", "1.0"},
+          {"id", absl::StrCat(stream, "/", now * 1000, "-sample-", id)},
+          {"source", absl::StrCat("/redis/", stream)},
+          {"type", "dev.mayfly.redis.entry"},
+          {"subject", stream},
+          {"time", time},
+          {"datacontenttype", "application/json"},
+          {"redisstream", stream},
+          {"redisid", absl::StrCat(now * 1000, "-0")},
+          {"data", {{"order", "1"}, {"state", "placed"}}}};
+}
+
 }  // namespace
 
 absl::StatusOr<TriggerSample> MakeTriggerSample(const op::Function& function, const op::Trigger& trigger,
@@ -246,10 +261,10 @@ absl::StatusOr<TriggerSample> MakeTriggerSample(const op::Function& function, co
       return status;
     return sample;
   }
-  if (!event.has_cron() && !event.has_kafka() && !event.has_postgres()) {
+  if (!event.has_cron() && !event.has_kafka() && !event.has_postgres() && !event.has_redis()) {
     return absl::UnimplementedError(
-        "samples are made of http, cron, kafka, postgres and webhook triggers; send one of this kind to its "
-        "server");
+        "samples are made of http, cron, kafka, postgres, redis and webhook triggers; send one of this kind "
+        "to its server");
   }
   // Past the source, as the event that it makes.
   sample.path = absl::StrCat("/_mayfly/functions/", function.Key());
@@ -259,6 +274,7 @@ absl::StatusOr<TriggerSample> MakeTriggerSample(const op::Function& function, co
   if (event.has_cron()) body = SampleFiring(function, trigger.name, event.cron(), time);
   if (event.has_kafka()) body = SampleRecord(event.kafka(), time, id);
   if (event.has_postgres()) body = RowEvent(event.postgres(), time, id);
+  if (event.has_redis()) body = SampleEntry(event.redis(), time, now, id);
   sample.body = body.dump();
   return sample;
 }

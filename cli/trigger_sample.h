@@ -5,6 +5,7 @@
 //   cron        a firing of now, to the function by its name, whose caller does not wait
 //   postgres    the insert of a row, likewise
 //   kafka       a record of its first topic, likewise, past the broker
+//   redis       an entry of its first stream, likewise, past the server
 //   webhook     what its service posts, with fresh ids and times; by SNS: none, since nobody but Amazon can sign it
 //
 // Functions here are pure.

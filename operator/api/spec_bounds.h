@@ -55,6 +55,10 @@ inline constexpr Bounds<std::uint64_t> kPostgresMaxLag{1u << 20, 1ull << 44};
 inline constexpr Bounds<std::chrono::milliseconds> kKafkaSessionTimeout{std::chrono::seconds(1),
                                                                         std::chrono::minutes(30)};
 inline constexpr std::chrono::milliseconds kKafkaSessionTimeoutDefault = std::chrono::seconds(10);
+inline constexpr Bounds<std::int32_t> kRedisDatabase{0, 65'535};
+inline constexpr Bounds<std::chrono::milliseconds> kRedisClaimIdle{std::chrono::seconds(1),
+                                                                   std::chrono::hours(1)};
+inline constexpr std::chrono::milliseconds kRedisClaimIdleDefault = std::chrono::seconds(30);
 inline constexpr Bounds<std::chrono::milliseconds> kWebhookTolerance{std::chrono::seconds(1),
                                                                      std::chrono::hours(1)};
 
@@ -82,6 +86,9 @@ inline constexpr std::size_t kMaxKafkaBroker = 261;
 inline constexpr std::size_t kMaxKafkaTopics = 16;
 inline constexpr std::size_t kMaxKafkaTopic = 249;
 inline constexpr std::size_t kMaxKafkaGroup = 255;
+inline constexpr std::size_t kMaxRedisServer = 261;
+inline constexpr std::size_t kMaxRedisStreams = 16;
+inline constexpr std::size_t kMaxRedisName = 255;
 inline constexpr std::size_t kMaxHeaderName = 128;
 inline constexpr std::size_t kMaxTopics = 16;
 inline constexpr std::size_t kMaxTopicArn = 512;

@@ -17,6 +17,7 @@
 #include "operator/api/names.h"
 #include "operator/api/nats_trigger.h"
 #include "operator/api/postgres_trigger.h"
+#include "operator/api/redis_trigger.h"
 #include "operator/api/spec_bounds.h"
 #include "operator/api/webhook_trigger.h"
 
@@ -25,15 +26,18 @@ namespace {
 
 // Kinds of the custom resource that this version does not serve yet: known, so that the answer is a better
 // one than "unknown field".
-constexpr std::array<std::string_view, 8> kNotServed = {"amqp", "imap",        "mqtt",  "mysql",
-                                                        "nfs",  "objectStore", "redis", "sqs"};
+constexpr std::array<std::string_view, 7> kNotServed = {"amqp", "imap",        "mqtt", "mysql",
+                                                        "nfs",  "objectStore", "sqs"};
 
 using Reader = void (*)(const YamlNode& node, const std::string& path, MistakeList& mistakes,
                         v1::EventTrigger* trigger);
 
 // Kinds of sources of which an EventTrigger is all, in the order of their names.
-constexpr std::array<std::pair<std::string_view, Reader>, 4> kKinds = {
-    {{"cron", ReadCron}, {"kafka", ReadKafka}, {"nats", ReadNats}, {"postgres", ReadPostgres}}};
+constexpr std::array<std::pair<std::string_view, Reader>, 5> kKinds = {{{"cron", ReadCron},
+                                                                        {"kafka", ReadKafka},
+                                                                        {"nats", ReadNats},
+                                                                        {"postgres", ReadPostgres},
+                                                                        {"redis", ReadRedis}}};
 
 bool IsOfAKind(std::string_view field) {
   return std::any_of(kKinds.begin(), kKinds.end(), [&](const auto& kind) { return kind.first == field; });

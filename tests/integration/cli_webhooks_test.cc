@@ -213,6 +213,7 @@ TEST_F(CliWebhooksTest, EachTriggerTakesTheSampleThatMayflyTriggerTestSends) {
   std::string all =
       "  - {name: http, http: {path: '/f/{id}'}}\n  - {name: nightly, cron: {schedule: '0 3 * * *'}}\n"
       "  - {name: records, kafka: {brokers: ['127.0.0.1:1'], topics: [orders]}}\n"
+      "  - {name: entries, redis: {server: '127.0.0.1:1', streams: [orders]}}\n"
       "  - {name: sns, webhook: {type: SNS, path: /sns, topics: ['arn:aws:sns:us-east-1:123456789012:t']}}\n";
   for (const auto& [name, type] : triggers)
     absl::StrAppend(&all, "  - {name: ", name, ", webhook: {", type, ", path: /hooks/", name,
@@ -232,6 +233,8 @@ TEST_F(CliWebhooksTest, EachTriggerTakesTheSampleThatMayflyTriggerTestSends) {
   EXPECT_TRUE(Logs("event dev.mayfly.cron /mayfly/triggers/default/f/nightly"));
   EXPECT_EQ(RunMayfly(temp_ / "run", {"trigger", "test", "f/records"}).exit_code, 0);
   EXPECT_TRUE(Logs("event dev.mayfly.kafka.record /kafka/orders"));
+  EXPECT_EQ(RunMayfly(temp_ / "run", {"trigger", "test", "f/entries"}).exit_code, 0);
+  EXPECT_TRUE(Logs("event dev.mayfly.redis.entry /redis/orders"));
   EXPECT_THAT(RunMayfly(temp_ / "run", {"trigger", "test", "f/sns"}).err, HasSubstr("signed by Amazon"));
   EXPECT_THAT(RunMayfly(temp_ / "run", {"trigger", "test", "f/none"}).err, HasSubstr("no trigger none"));
   EXPECT_EQ(RunMayfly(temp_ / "run", {"trigger", "test", "f"}).exit_code, 2);

@@ -4,6 +4,7 @@
 #include "gateway/sources/kafka/kafka_source.h"
 #include "gateway/sources/nats/nats_source.h"
 #include "gateway/sources/postgres/postgres_source.h"
+#include "gateway/sources/redis/redis_source.h"
 #include "gateway/sources/webhook/webhook_source.h"
 
 namespace mayfly::gateway {
@@ -14,6 +15,7 @@ SourceFactories AllSources() {
   all.push_back(MakeKafkaFactory());
   all.push_back(MakeNatsFactory());
   all.push_back(MakePostgresFactory());
+  all.push_back(MakeRedisFactory());
   all.push_back(MakeWebhookFactory());
   return all;
 }
