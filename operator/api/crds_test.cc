@@ -344,7 +344,7 @@ TEST(Crds, BoundDurationsAsTheParserDoes) {
       EXPECT_THAT(rules, ::testing::HasSubstr("is not a duration from " + edges[0] + " to " + edges[1]));
     });
   }
-  EXPECT_EQ(found, 15);
+  EXPECT_EQ(found, 16);
 }
 
 TEST(Crds, BoundSizesAsTheParserDoes) {
@@ -385,7 +385,8 @@ std::string TextOf(const std::string& field, std::size_t size) {
     return begin_with("https://");
   if (field.ends_with("path")) return begin_with("/");
   if (field.ends_with("servers[0]")) return begin_with("nats://");
-  if (field.ends_with("brokers[0]")) return std::string(size - 5, 'a') + ":9092";
+  if (field.ends_with("brokers[0]") || field.ends_with("redis.server"))
+    return std::string(size - 5, 'a') + ":9092";
   if (field.ends_with(".schedule") || field.ends_with(".from"))
     return "* * * * *" + std::string(size - 9, ' ');
   if (field.ends_with("postgres.host")) return std::string(size, 'a');
