@@ -69,10 +69,11 @@ TEST_F(IdleReplicasTest, SaysWhyItHasNone) {
   EXPECT_TRUE(absl::IsResourceExhausted(idle_.Take(Named("f")).status()));
   EXPECT_EQ(idle_.TakeNews(kPool).missed, 1);
   Function function = Named("f");
-  function.spec.artifact.image = "x";
+  function.spec.artifact.credentials_secret = "x";
   const absl::Status status = idle_.Take(function).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status));
-  EXPECT_THAT(std::string(status.message()), HasSubstr("RuntimePool a does not fit: spec.artifact.image"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("RuntimePool a does not fit: spec.artifact.credentialsSecret"));
 }
 
 TEST_F(IdleReplicasTest, LooksForTheFirstPoolThatFitsAndHasOne) {
