@@ -243,6 +243,7 @@ class Pool(Release):
         self.await_failure("unknown", "name a Secret in spec.imagePullSecrets")
         self.assertIn("pods of its own instead", self.await_event("unknown", "ArtifactForbidden"))
         wait.until(lambda: self.of("unknown") and not waits & self.names(self.of("unknown")), 30, "it has a pod of its own", every=0.2)
+        self.await_filled("guards", 1)
         self.function_of("missing", image, imagePullSecrets=[{"name": "login"}], scaling={"minReplicas": 1})
         self.await_failure("missing", "there is no Secret login in namespace")
         self.await_filled("guards", 1)
