@@ -1,6 +1,5 @@
 #include "operator/local/child_process.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -13,11 +12,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <mutex>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "base/process_tree.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -107,57 +106,11 @@ struct Plan {
   return pid;
 }
 
-std::vector<pid_t> ChildrenOf(const std::string& process) {
-  std::vector<pid_t> children;
-  const std::string folder = absl::StrCat("/proc/", process, "/task");
-  DIR* const tasks = ::opendir(folder.c_str());
-  if (tasks == nullptr) return children;
-  while (const dirent* const entry = ::readdir(tasks)) {
-    if (entry->d_name[0] == '.') continue;
-    std::ifstream file(absl::StrCat(folder, "/", entry->d_name, "/children"));
-    pid_t pid = 0;
-    while (file >> pid) children.push_back(pid);
-  }
-  ::closedir(tasks);
-  return children;
-}
-
 // The children of this process that StartChild() did not make.
 std::vector<pid_t> Orphans(const Registry& registry) {
-  std::vector<pid_t> orphans = ChildrenOf("self");
+  std::vector<pid_t> orphans = base::ChildrenOf("self");
   std::erase_if(orphans, [&](pid_t pid) { return registry.children.contains(pid); });
   return orphans;
-}
-
-// Sends SIGKILL to all of them by their groups: a group dies as one, whatever it forks meanwhile.
-void KillGroupsOf(const std::vector<pid_t>& orphans, const Registry& registry) {
-  for (const pid_t pid : orphans) {
-    const pid_t group = ::getpgid(pid);
-    if (group > 1 && group != ::getpgrp() && !registry.children.contains(group)) ::kill(-group, SIGKILL);
-    ::kill(pid, SIGKILL);
-  }
-}
-
-// Sends SIGKILL to them and to all that descends from them, once all of it is stopped: what is stopped makes no new ones, but
-// still counts where their number is bounded, and its children keep their pids, as it does not wait for them.
-void KillTrees(const std::vector<pid_t>& orphans) {
-  constexpr int kSweeps = 64;
-  std::set<pid_t> stopped;
-  bool more = true;
-  for (int sweep = 0; more && sweep < kSweeps; ++sweep) {
-    more = false;
-    std::vector<pid_t> pids = orphans;
-    while (!pids.empty()) {
-      const pid_t pid = pids.back();
-      pids.pop_back();
-      if (stopped.insert(pid).second) {
-        ::kill(pid, SIGSTOP);
-        more = true;
-      }
-      for (const pid_t child : ChildrenOf(absl::StrCat(pid))) pids.push_back(child);
-    }
-  }
-  for (const pid_t pid : stopped) ::kill(pid, SIGKILL);
 }
 
 }  // namespace
@@ -254,8 +207,7 @@ void KillOrphans() {
     const std::vector<pid_t> orphans = Orphans(registry);
     if (orphans.empty()) return;
     // All of them before the first is waited for: those that live keep those that are dying from their last step.
-    KillGroupsOf(orphans, registry);
-    KillTrees(Orphans(registry));
+    base::KillTrees(orphans);
     for (const pid_t pid : orphans) {
       int status = 0;
       ::waitpid(pid, &status, 0);

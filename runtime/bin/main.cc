@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <string>
 
@@ -31,7 +32,7 @@ int Fail(const std::string& what) {
 void Drain(runtime::Replica& replica, Clock::time_point deadline) {
   constexpr milliseconds kSlice{50};
   while (replica.Drain(std::min(deadline, Clock::now() + kSlice)) > 0 && Clock::now() < deadline) {
-    if (runtime::AwaitSignal(milliseconds(0)) != 0) ::_exit(1);
+    if (runtime::AwaitSignal(milliseconds(0)) != 0) runtime::EndAtOnce();
   }
 }
 
@@ -100,7 +101,8 @@ int main(int argc, char** argv) {
   }
   base::log::Info("serving", {{"address", (*server)->address()}});
 
-  runtime::AwaitSignal(std::nullopt);
+  // Nobody is there any more to hear what handlers answer.
+  if (runtime::AwaitSignal(std::nullopt) == SIGHUP) runtime::EndAtOnce();
   const milliseconds patience = options.drain_timeout.value_or(replica.timeout() + std::chrono::seconds(5));
   (*fetcher)->Stop();
   base::log::Info("draining", {{"timeout_ms", patience.count()}});

@@ -3,14 +3,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include "base/descriptor_limit.h"
+#include "base/process_tree.h"
 #include "runtime/pool/folder_use.h"
 
 namespace mayfly::runtime {
@@ -25,6 +28,7 @@ sigset_t EndSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   return signals;
 }
 
@@ -32,7 +36,7 @@ sigset_t EndSignals() {
 
 void HardenProcess(bool parent_death) {
   ::umask(0077);
-  if (parent_death) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (parent_death) ::prctl(PR_SET_PDEATHSIG, SIGHUP, 0, 0, 0);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   const rlimit no_core{0, 0};
@@ -59,6 +63,17 @@ int AwaitSignal(std::optional<std::chrono::milliseconds> timeout) {
     if (signal > 0) return signal;
     if (errno != EINTR) return 0;
   }
+}
+
+void EndAtOnce() {
+  constexpr int kRounds = 8;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::vector<pid_t> children = base::ChildrenOf("self");
+    if (children.empty()) break;
+    base::KillTrees(children);
+    for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+  }
+  ::_exit(1);
 }
 
 absl::StatusOr<std::string> MakeEmptyFolder(const std::string& path) {

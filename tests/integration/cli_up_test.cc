@@ -168,6 +168,7 @@ TEST_F(CliUpTest, EveryCurlLineOfTheExamplesWorks) {
   }
   EXPECT_GE(tried, 4) << mayfly_->out();
   EXPECT_THAT(mayfly_->err(), Not(HasSubstr("left threads behind")));
+  EXPECT_THAT(mayfly_->err(), Not(HasSubstr("DuplicateFunction")));
 }
 
 TEST_F(CliUpTest, EndsWithinTwoSecondsWhileFunctionsAreBusyAndLeavesNothing) {
@@ -243,6 +244,31 @@ TEST_F(CliUpTest, KilledItTakesEveryProcessWithIt) {
   const std::string left = temp_ / absl::StrCat("run/", mayfly_->port());
   Up();
   EXPECT_FALSE(fs::exists(left));
+}
+
+// How far the bomb has got when the signal comes, the machine decides.
+TEST_F(CliUpTest, EndsThoughAHandlerForksForEver) {
+  Add("bomb", "fork_bomb");
+  Up();
+  std::atomic<bool> answered = false;
+  std::jthread caller([&] {
+    Ask("/bomb");
+    answered = true;
+  });
+  ASSERT_TRUE(Eventually([&] { return answered || ProcessesWith(space_) >= 3; }));
+  mayfly_->Signal(SIGINT);
+  EXPECT_EQ(mayfly_->Wait(), 0) << mayfly_->err();
+  EXPECT_EQ(ProcessesWith(space_), 0);
+}
+
+TEST_F(CliUpTest, KilledItTakesWhatHandlersHaveStartedWithIt) {
+  Add("forks", "allocates");
+  Up();
+  std::jthread caller([this] { Ask("/forks?mb=1&fork=3&ms=60000"); });
+  ASSERT_TRUE(Eventually([&] { return ProcessesWith(space_) >= 5; }));
+  mayfly_->Signal(SIGKILL);
+  EXPECT_EQ(mayfly_->Wait(), -SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return ProcessesWith(space_) == 0 && ProcessesWith(temp_.path()) == 0; }));
 }
 
 TEST_F(CliUpTest, NamesWhoHoldsATakenPort) {
