@@ -37,7 +37,7 @@ Answer::Step Answer::Take(ipc::RecordKind kind, std::string&& payload) {
       state_ = State::kEnded;
       return Step::kMore;
     case ipc::RecordKind::kFail:
-      if (state_ != State::kOpen) return Break("a failure after an answer");
+      if (state_ != State::kOpen && state_ != State::kBegun) return Break("a failure after an answer");
       state_ = State::kFailed;
       failure_ = base::CleanUtf8(payload);
       return Step::kMore;

@@ -67,6 +67,9 @@ TEST_F(WorkerPoolTest, AnsweringTwiceIsAFailure) {
 TEST_F(WorkerPoolTest, SentenceOfAFailingHandlerReachesTheCaller) {
   auto sink = HarmThenOk("fails", v1::OUTCOME_FAILED, "HandlerFailed");
   EXPECT_EQ(sink->result().problem().message(), "the disk of the moon is full");
+  sink = HarmThenOk("fails", v1::OUTCOME_FAILED, "HandlerFailed", "begun=1");
+  EXPECT_EQ(sink->result().problem().message(), "the disk of the moon is full")
+      << "not that it answered twice";
 }
 
 // What is no UTF-8 in a message of protobuf makes the whole of it unreadable to the gateway.

@@ -201,10 +201,12 @@ v1::Result PoolCore::WhyOver(const Call& call, bool started, bool taken) const {
         v1::OUTCOME_NOT_STARTED, "runtime", "DeadlineExceeded",
         call.given ? NotReady() : "the request's body was not complete before the deadline");
   }
-  return v1::MakeResult(v1::OUTCOME_TIMED_OUT, "function", "DeadlineExceeded",
-                        taken ? "the handler did not answer in time and was stopped"
-                              : "the worker did not begin the invocation in time: after_fork() hangs, or its "
-                                "process is stopped");
+  return v1::MakeResult(
+      v1::OUTCOME_TIMED_OUT, "function", "DeadlineExceeded",
+      taken ? "the handler did not answer in time and was stopped; what the request waited before "
+              "counts as well"
+            : "the worker did not begin the invocation in time: the request waited too long before, "
+              "after_fork() hangs, or the worker's process is stopped");
 }
 
 void PoolCore::Tick(Time now) {

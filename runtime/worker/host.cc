@@ -186,7 +186,7 @@ int Response::End() {
 }
 
 int Response::Fail(mayfly_str message) {
-  if (state_ != State::kOpen) return AlreadyAnswered();
+  if (state_ == State::kAnswered) return AlreadyAnswered();
   state_ = State::kAnswered;
   const std::string_view sentence = base::CutUtf8(View(message), kMaxFailText);
   channel_.Put(ipc::RecordKind::kFail, sentence.data(), sentence.size());

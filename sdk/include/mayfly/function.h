@@ -129,8 +129,9 @@ typedef struct mayfly_host {
   int (*write)(mayfly_response* response, const void* data, size_t size);
   int (*end)(mayfly_response* response);
 
-  /* Fails the invocation with a sentence for the caller and the log. Counts as the answer. An HTTP caller
-   * gets a 500; an event is retried by policy. EALREADY if an answer was begun before. */
+  /* Fails the invocation with a sentence for the caller and the log. Counts as the answer; one that was begun
+   * is broken off. An HTTP caller gets a 500, if it has seen nothing yet; an event is retried by policy.
+   * EALREADY after a whole answer. */
   int (*fail)(mayfly_response* response, mayfly_str message);
 
   /* In create() or after_fork(): why it fails. */

@@ -396,7 +396,7 @@ int Serve(mayfly_response* raw_response, Call&& call) noexcept {
   } catch (...) {
     const std::string text = CurrentExceptionText();
     if (host->fail(raw_response, Raw(text)) == 0) return 0;
-    // An answer was begun: all that is left is to break it off.
+    // There was a whole answer: it does not count.
     host->log(host, MAYFLY_ERROR, Raw(text));
     return EIO;
   }

@@ -146,7 +146,7 @@ class Recorder {
   }
   static int Fail(mayfly_response* response, mayfly_str message) {
     Recorder& self = From(response);
-    if (self.state_ != State::kNone) return EALREADY;
+    if (self.state_ != State::kNone && self.state_ != State::kStreaming) return EALREADY;
     self.state_ = State::kFailed;
     self.answer_.failure = Copy(message);
     return 0;
