@@ -193,7 +193,7 @@ void LeaseBook::Balance(base::MonotonicTime now) {
   for (const LeasedTrigger& trigger : most->second.owns) {
     Lease& lease = leases_.at(trigger);
     // What is in the middle of something stays where it is.
-    if (!lease.wanted || lease.busy || lease.since == kUnpublished) continue;
+    if (!lease.wanted || lease.busy || lease.since >= kStamped) continue;
     lease.given_back = true;
     lease.since = kUnpublished;
     Changed(trigger);
@@ -214,10 +214,16 @@ TriggerLease LeaseBook::Of(const LeasedTrigger& trigger) const {
   return said;
 }
 
+void LeaseBook::Stamped(const std::string& function) { Advance(function, kUnpublished, kStamped); }
+
 void LeaseBook::Published(const std::string& function, std::uint64_t version) {
+  Advance(function, kStamped, version);
+}
+
+void LeaseBook::Advance(const std::string& function, std::uint64_t from, std::uint64_t to) {
   for (auto lease = leases_.lower_bound({function, ""});
        lease != leases_.end() && lease->first.function == function; ++lease) {
-    if (lease->second.since == kUnpublished) lease->second.since = version;
+    if (lease->second.since == from) lease->second.since = to;
   }
 }
 

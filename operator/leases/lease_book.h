@@ -91,7 +91,9 @@ class LeaseBook {
   void Balance(base::MonotonicTime now);
 
   TriggerLease Of(const LeasedTrigger& trigger) const;
-  // What Of() says of the function's triggers is in update `version`, and so is that it has no others.
+  // What Of() says now of the function's triggers, and that it has no others, goes into the next update that is published of it.
+  void Stamped(const std::string& function);
+  // What was stamped last is in update `version`. What was decided since is not.
   void Published(const std::string& function, std::uint64_t version);
 
   // The owners that have changed since the last call.
@@ -102,6 +104,7 @@ class LeaseBook {
 
  private:
   static constexpr std::uint64_t kUnpublished = std::numeric_limits<std::uint64_t>::max();
+  static constexpr std::uint64_t kStamped = kUnpublished - 1;
 
   struct Lease {
     bool wanted = false;
@@ -127,6 +130,8 @@ class LeaseBook {
   void Take(const LeaseOwner& owner, const v1::HeldLeases& held);
   void Forget(const LeaseOwner& owner, bool lapsed);
   void EndTerms(base::MonotonicTime now);
+  // Moves `since` of the function's leases on.
+  void Advance(const std::string& function, std::uint64_t from, std::uint64_t to);
   // Who has fewest of those that may be given something; end() if there is none.
   std::map<LeaseOwner, Process>::iterator Least();
   void Changed(const LeasedTrigger& trigger) { changed_.insert(trigger.function); }

@@ -51,7 +51,11 @@ class LeaseBookTest : public testing::Test {
     Decide();
   }
   void Decide() {
-    if (!book_->Decide(now_).empty()) book_->Published(kF, ++version_);
+    if (!book_->Decide(now_).empty()) Publish();
+  }
+  void Publish() {
+    book_->Stamped(kF);
+    book_->Published(kF, ++version_);
   }
   std::string OwnerOf(const std::string& trigger) const {
     const TriggerLease lease = book_->Of({kF, trigger});
@@ -165,15 +169,29 @@ TEST_F(LeaseBookTest, HasATriggerThatWasDeletedAndMadeAgainEndedBeforeItIsGivenO
   Hear(Says("a", {{"1", epoch}}, version_));
   Hear(Says("b"));
   book_->Want(kF, {});
-  book_->Published(kF, ++version_);
+  Publish();
   book_->Want(kF, {"1"});
-  book_->Published(kF, ++version_);
+  Publish();
   Decide();
   EXPECT_EQ(OwnerOf("1"), "");
   Hear(Says("a", {{"1", epoch}}, version_));
   EXPECT_EQ(OwnerOf("1"), "") << "it still ends there";
   Hear(Says("a", {}, version_));
   EXPECT_NE(OwnerOf("1"), "");
+  EXPECT_GT(EpochOf("1"), epoch);
+}
+
+TEST_F(LeaseBookTest, DoesNotTakeForRefusedWhatWasGivenAfterTheRouteWasWritten) {
+  book_->Want(kF, {"1"});
+  book_->Stamped(kF);  // to nobody
+  book_->Observe(Says("a"), now_);
+  book_->Decide(now_);
+  const std::uint64_t epoch = EpochOf("1");
+  book_->Published(kF, ++version_);
+  Hear(Says("a", {}, version_));
+  EXPECT_EQ(EpochOf("1"), epoch) << "that update does not say that it is a's";
+  Publish();
+  Hear(Says("a", {}, version_));
   EXPECT_GT(EpochOf("1"), epoch);
 }
 
@@ -325,7 +343,7 @@ TEST_F(LeaseBookTest, ForgetsWhatIsDeletedAndWhoIsGone) {
   Hear(Says("a"));
   EXPECT_EQ(book_->owned(), 1u);
   book_->Want(kF, {});
-  book_->Published(kF, ++version_);
+  Publish();
   Hear(Says("a", {}, version_));
   EXPECT_EQ(book_->owned(), 0u);
   EXPECT_EQ(book_->unowned(), 0u);

@@ -60,6 +60,7 @@ void TriggerLeases::Stamp(v1::FunctionRoute* route) {
     trigger.set_owner_instance(lease.owner ? lease.owner->instance : "");
     trigger.set_cursor(lease.cursor);
   }
+  book_.Stamped(route->function());
   news_.functions.erase(route->function());
 }
 
@@ -67,6 +68,7 @@ void TriggerLeases::Remove(const std::string& function) {
   const std::lock_guard lock(mutex_);
   book_.Want(function, {});
   Decide(clock_.Now());
+  book_.Stamped(function);
 }
 
 void TriggerLeases::Published(const std::string& function, std::uint64_t version) {

@@ -248,6 +248,7 @@ class OperatorProcess {
   }
   void Publish(milliseconds world) {
     ++version_;
+    book_.Stamped(kFunction);
     book_.Published(kFunction, version_);
     for (const auto& stream : streams) {
       if (stream->known) Send(*stream, Routes(), world);

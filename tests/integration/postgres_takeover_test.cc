@@ -164,7 +164,6 @@ class PostgresTakeoverTest : public ::testing::Test {
     server_.Run("CREATE ROLE ada LOGIN REPLICATION PASSWORD 'pa55word'");
     server_.Run("GRANT CREATE ON DATABASE postgres TO ada");
     server_.Run("ALTER TABLE orders OWNER TO ada");
-    replica_.Start();
     replica_.Behave(FakeReplica::Behaviour::kAnswer);
     StartOperator();
     for (const char* name : {"gateway-a", "gateway-b"})
