@@ -28,6 +28,9 @@ void Connection::OnDeadline(std::int64_t now_ms) {
     const std::uint64_t wanted = std::max<std::uint64_t>(1, options.min_answer_rate * seconds);
     if (output_.sent() - sent_before_ < wanted) {
       loop_.metrics().Refused("SlowReader");
+      // Reset: what it has not read would be kept by the kernel for minutes.
+      boost::system::error_code ignored;
+      socket_.set_option(boost::asio::socket_base::linger(true, 0), ignored);
       Close();
       return;
     }
