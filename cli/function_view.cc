@@ -71,6 +71,8 @@ Json Spec(const op::FunctionSpec& spec, const op::FunctionObject& object) {
   if (!config.is_discarded() && !config.empty()) json["config"] = config;
   json["concurrency"] = spec.concurrency;
   json["timeout"] = Duration(spec.timeout);
+  if (!spec.resources.requests.empty()) json["resources"]["requests"] = spec.resources.requests;
+  if (!spec.resources.limits.empty()) json["resources"]["limits"] = spec.resources.limits;
   json["scaling"] = {{"minReplicas", spec.scaling.min_replicas},
                      {"maxReplicas", spec.scaling.max_replicas},
                      {"targetUtilization", spec.scaling.target_utilization},
