@@ -72,6 +72,25 @@ class ReplicaSupervisorTest : public ::testing::Test {
     return count;
   }
 
+  // A replica that leaves so many processes, with its own, is deleted. In a process of its own: what it adopts it must be
+  // able to kill without harm to this one.
+  void KillsWhatIsLeft(const std::string& how, int processes) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      AdoptOrphans();
+      Start(how);
+      const std::string name = CreateOne();
+      bool good = BecomesPhase(ReplicaPhase::kRunning) && Eventually([&] { return Alive() >= processes; });
+      supervisor_->Delete(name, seconds(10));
+      good = good && AllGone() && Eventually([&] { return Alive() == 0; });
+      supervisor_.reset();
+      ::_exit(good ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+
   TempDir temp_;
   std::mutex mutex_;
   std::vector<std::string> lines_;
@@ -191,40 +210,11 @@ TEST_F(ReplicaSupervisorTest, SaysWhichProgramCannotBeRun) {
   EXPECT_THAT(std::string(started.status().message()), HasSubstr("/no/such/mayfly-runtime"));
 }
 
-// What a replica leaves, in sessions and groups of its own.
-struct Leaving {
-  const char* how;
-  int processes;  // with the replica's own
-};
-class ReplicaLeavesTest : public ReplicaSupervisorTest, public ::testing::WithParamInterface<Leaving> {};
+TEST_F(ReplicaSupervisorTest, ADaemonThatAReplicaLeftIsKilledToo) { KillsWhatIsLeft("leaves-a-daemon", 2); }
 
-// In a process of its own: what it adopts it must be able to kill without harm to this one.
-TEST_P(ReplicaLeavesTest, ItIsKilledToo) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    AdoptOrphans();
-    Start(GetParam().how);
-    const std::string name = CreateOne();
-    bool good =
-        BecomesPhase(ReplicaPhase::kRunning) && Eventually([&] { return Alive() >= GetParam().processes; });
-    supervisor_->Delete(name, seconds(10));
-    good = good && AllGone() && Eventually([&] { return Alive() == 0; });
-    supervisor_.reset();
-    ::_exit(good ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+TEST_F(ReplicaSupervisorTest, AForkBombThatAReplicaLeftIsKilledToo) {
+  KillsWhatIsLeft("leaves-a-fork-bomb", 30);
 }
-
-INSTANTIATE_TEST_SUITE_P(, ReplicaLeavesTest,
-                         ::testing::Values(Leaving{"leaves-a-daemon", 2}, Leaving{"leaves-a-fork-bomb", 150},
-                                           Leaving{"leaves-a-fork-bomb-of-daemons", 150}),
-                         [](const auto& given) {
-                           std::string name = given.param.how;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
 
 TEST_F(ReplicaSupervisorTest, ReplicasDieWithAParentThatIsKilled) {
   int ready[2];

@@ -228,7 +228,8 @@ TEST_F(WorkerPoolTest, MetersAnInvocationThatIsKilled) {
   const v1::Metering metering = Run("", "", 300)->result().metering();
   EXPECT_GE(metering.wall_us(), 299'000u);
   EXPECT_LE(metering.wall_us(), 350'000u);
-  EXPECT_GT(metering.cpu_us(), 50'000u);
+  // How much of it a loop gets on a busy machine, nobody knows.
+  EXPECT_GT(metering.cpu_us(), 1'000u);
 }
 
 TEST_F(WorkerPoolTest, CountsItsInvocations) {

@@ -1,6 +1,7 @@
 #include "gateway/sources/nats/nats_connection.h"
 
 #include <nats/nats.h>
+#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,6 +14,10 @@
 
 namespace mayfly::gateway {
 namespace {
+
+// The client's threads are still there when the process ends, and hold OpenSSL's locks: so OpenSSL is not taken down then. To be said before
+// anybody uses it. (nats_CloseAndWait() would end the threads, but frees a list of OpenSSL's that OpenSSL frees again.)
+[[maybe_unused]] const int kNoTakingDown = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
 
 constexpr std::int64_t kConnectMs = 2'000;
 constexpr std::int64_t kWriteMs = 5'000;

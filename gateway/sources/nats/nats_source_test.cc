@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nats/nats.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/testing/temp_dir.h"
@@ -15,13 +14,6 @@
 
 namespace mayfly::gateway {
 namespace {
-
-// The client has threads of its own, which would still be there when OpenSSL takes its locks down at the process's end.
-class NatsThreads : public ::testing::Environment {
- public:
-  void TearDown() override { EXPECT_EQ(nats_CloseAndWait(10'000), NATS_OK); }
-};
-const ::testing::Environment* const kThreadsEnd = ::testing::AddGlobalTestEnvironment(new NatsThreads);
 
 using mayfly::testing::NatsTestServer;
 using ::testing::HasSubstr;

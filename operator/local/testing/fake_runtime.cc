@@ -25,8 +25,8 @@ void Write(const std::string& path, const std::string& text) {
 }
 
 // As many processes as a worker may have (runtime/worker/sandbox_tasks.h), each of which makes others for as long as it lives.
-[[noreturn]] void BeAForkBomb(bool in_sessions_of_their_own) {
-  constexpr rlim_t kMost = 200;
+[[noreturn]] void BeAForkBomb() {
+  constexpr rlim_t kMost = 50;
   if (::geteuid() == 0) {
     // The true root, and who may go beyond limits, has none.
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -38,9 +38,7 @@ void Write(const std::string& path, const std::string& text) {
   }
   const rlimit limit{kMost, kMost};
   ::setrlimit(RLIMIT_NPROC, &limit);
-  for (;;) {
-    if (::fork() == 0 && in_sessions_of_their_own) ::setsid();
-  }
+  for (;;) ::fork();
 }
 
 }  // namespace
@@ -70,7 +68,7 @@ int main(int argc, char** argv) {
   }
   if (is("leaves-a-fork-bomb") && ::fork() == 0) {
     ::setsid();
-    BeAForkBomb(is("of-daemons"));
+    BeAForkBomb();
   }
   const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
