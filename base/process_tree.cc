@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -26,7 +27,7 @@ std::vector<pid_t> ChildrenOf(const std::string& process) {
   return children;
 }
 
-void KillTrees(const std::vector<pid_t>& roots) {
+void EndTrees(const std::vector<pid_t>& roots) {
   // A group dies as one, whatever it forks meanwhile: that is most of it, at once.
   for (const pid_t root : roots) {
     const pid_t group = ::getpgid(root);
@@ -50,7 +51,9 @@ void KillTrees(const std::vector<pid_t>& roots) {
       for (const pid_t child : ChildrenOf(absl::StrCat(pid))) pids.push_back(child);
     }
   }
+  // All of them before the first is waited for: those that live keep those that are dying from their last step.
   for (const pid_t pid : stopped) ::kill(pid, SIGKILL);
+  for (const pid_t root : roots) ::waitpid(root, nullptr, 0);
 }
 
 }  // namespace mayfly::base

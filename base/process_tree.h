@@ -12,8 +12,8 @@ namespace mayfly::base {
 std::vector<pid_t> ChildrenOf(const std::string& process);
 
 // Sends SIGKILL to `roots`, their process groups other than the caller's, and all that descends from them. A fork bomb ends too, if
-// the number of its processes is bounded. Reaps none.
+// the number of its processes is bounded. Reaps `roots`.
 // REQUIRES: `roots` are children of this process, which nobody reaps meanwhile.
-void KillTrees(const std::vector<pid_t>& roots);
+void EndTrees(const std::vector<pid_t>& roots);
 
 }  // namespace mayfly::base

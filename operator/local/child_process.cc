@@ -206,12 +206,7 @@ void KillOrphans() {
     const std::lock_guard lock(registry.mutex);
     const std::vector<pid_t> orphans = Orphans(registry);
     if (orphans.empty()) return;
-    // All of them before the first is waited for: those that live keep those that are dying from their last step.
-    base::KillTrees(orphans);
-    for (const pid_t pid : orphans) {
-      int status = 0;
-      ::waitpid(pid, &status, 0);
-    }
+    base::EndTrees(orphans);
   }
 }
 

@@ -160,6 +160,12 @@ void ExportProxies(const std::map<std::string, std::string>& settings) {
       ::setenv(name, found->second.c_str(), 1);
 }
 
+std::string QueryEscape(const std::string& text) {
+  const std::unique_ptr<char, void (*)(void*)> escaped(
+      ::curl_easy_escape(nullptr, text.c_str(), static_cast<int>(text.size())), ::curl_free);
+  return escaped == nullptr ? "" : escaped.get();
+}
+
 std::string HostOf(std::string_view url) {
   std::string_view host = url.substr(url.find("://") + 3);
   host = host.substr(0, host.find_first_of("/?#"));

@@ -70,6 +70,9 @@ class HttpTransfer {
 // Where libcurl looks for proxies: from `settings` into the environment of this process.
 void ExportProxies(const std::map<std::string, std::string>& settings);
 
+// For the value of a parameter in a query or a form: all but RFC 3986's unreserved characters as %XX.
+std::string QueryEscape(const std::string& text);
+
 // "HOST", without a port, of an http or https URL.
 std::string HostOf(std::string_view url);
 // Whether `host` is this machine by its name or address.

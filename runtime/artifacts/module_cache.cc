@@ -116,6 +116,7 @@ void ModuleCache::Abandon(const std::string& key) const { ::unlink(PartOf(key).c
 
 absl::StatusOr<base::FileDescriptor> ModuleCache::Scratch() const {
   // One that a killed process leaves behind is removed as a part is.
+  // mkostemps() puts what is new in place of the six.
   std::string path = folder_ + "/XXXXXX.part";
   base::FileDescriptor file(::mkostemps(path.data(), sizeof(".part") - 1, O_CLOEXEC));
   if (!file) return base::ErrnoStatus(errno, "cannot make a file in " + folder_);

@@ -43,19 +43,6 @@ std::map<std::string, std::string> ReadChallenge(std::string_view text) {
   }
 }
 
-std::string QueryEscape(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '~') {
-      escaped += c;
-    } else {
-      escaped += fmt::format("%{:02X}", byte);
-    }
-  }
-  return escaped;
-}
-
 // "HOST:PORT" of `url`, or "HOST".
 std::string_view AuthorityOf(std::string_view url) {
   url.remove_prefix(url.find("://") + 3);

@@ -3,7 +3,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,8 +69,7 @@ void EndAtOnce() {
   for (int round = 0; round < kRounds; ++round) {
     const std::vector<pid_t> children = base::ChildrenOf("self");
     if (children.empty()) break;
-    base::KillTrees(children);
-    for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+    base::EndTrees(children);
   }
   ::_exit(1);
 }

@@ -1,10 +1,9 @@
 #include "gateway/sources/kafka/kafka_source.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "gateway/sources/credentials.h"
+#include "gateway/sources/durable_name.h"
 #include "gateway/sources/kafka/kafka_consumer.h"
 
 namespace mayfly::gateway {
@@ -56,12 +55,7 @@ class KafkaFactory final : public SourceFactory {
     settings.brokers.assign(kafka.brokers().begin(), kafka.brokers().end());
     settings.topics.assign(kafka.topics().begin(), kafka.topics().end());
     settings.group = kafka.group();
-    if (settings.group.empty()) {
-      // "namespace/name": neither can have a "_".
-      std::string function = context.key.function;
-      if (const std::size_t slash = function.find('/'); slash != std::string::npos) function[slash] = '_';
-      settings.group = fmt::format("mayfly_{}_{}", function, context.key.trigger);
-    }
+    if (settings.group.empty()) settings.group = DurableName(context.key);
     settings.from_latest = kafka.start_from() == v1::KafkaTrigger::START_FROM_LATEST;
     settings.session_timeout = kafka.session_timeout_ms() == 0
                                    ? kSessionTimeout

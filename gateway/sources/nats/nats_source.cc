@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "gateway/sources/credentials.h"
+#include "gateway/sources/durable_name.h"
 #include "gateway/sources/nats/nats_consumer.h"
 #include "gateway/sources/nats/nats_key.h"
 #include "gateway/sources/nats/nats_link.h"
@@ -79,12 +80,7 @@ class NatsFactory final : public SourceFactory {
     settings.api = nats.domain().empty() ? "$JS.API" : fmt::format("$JS.{}.API", nats.domain());
     settings.stream = nats.stream();
     settings.consumer = nats.consumer();
-    if (settings.consumer.empty()) {
-      // "namespace/name": neither can have a "_".
-      std::string function = context.key.function;
-      if (const std::size_t slash = function.find('/'); slash != std::string::npos) function[slash] = '_';
-      settings.consumer = fmt::format("mayfly_{}_{}", function, context.key.trigger);
-    }
+    if (settings.consumer.empty()) settings.consumer = DurableName(context.key);
     settings.subjects.assign(nats.subjects().begin(), nats.subjects().end());
     settings.create_subjects.assign(nats.create_stream_subjects().begin(),
                                     nats.create_stream_subjects().end());

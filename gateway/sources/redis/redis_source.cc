@@ -10,6 +10,7 @@
 
 #include "base/host_port.h"
 #include "gateway/sources/credentials.h"
+#include "gateway/sources/durable_name.h"
 #include "gateway/sources/redis/redis_consumer.h"
 #include "gateway/sources/redis/redis_link.h"
 
@@ -88,12 +89,7 @@ class RedisFactory final : public SourceFactory {
     RedisSettings settings;
     settings.streams.assign(redis.streams().begin(), redis.streams().end());
     settings.group = redis.group();
-    if (settings.group.empty()) {
-      // "namespace/name": neither can have a "_".
-      std::string function = context.key.function;
-      if (const std::size_t slash = function.find('/'); slash != std::string::npos) function[slash] = '_';
-      settings.group = fmt::format("mayfly_{}_{}", function, context.key.trigger);
-    }
+    if (settings.group.empty()) settings.group = DurableName(context.key);
     settings.consumer = NewConsumerName();
     settings.from_new = redis.start_from() == v1::RedisTrigger::START_FROM_NEW;
     if (redis.claim_idle_ms() != 0) settings.claim_idle = std::chrono::milliseconds(redis.claim_idle_ms());
